@@ -1,0 +1,114 @@
+"""The interface of a frozen generator: latents in, images in [-1, 1] out."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+Layers = str | int | Sequence[int]
+
+
+class Generator(nn.Module, ABC):
+    """A generator that direction methods can search, edit and look into.
+
+    A family (StyleGAN2, BigGAN, ...) subclasses this in one file and says:
+
+    * ``latent_dim``: size of z; ``w_dim``: size of w, or 0 where the family has no mapped space.
+    * ``n_layers``: rows of w+ (how often w is used), or 0 where latents are not layer-wise.
+    * ``resolution``: side of the square image in pixels.
+    * ``space``: the latent space that directions live in by default, ``"w"`` or ``"z"``.
+    * ``layer_names``: names of the activations it can return, in the order they are computed.
+
+    Latents are ``[N, D]``; style-based families take w+ ``[N, L, D]`` in the same calls.
+    """
+
+    latent_dim: int
+    w_dim: int = 0
+    n_layers: int = 0
+    resolution: int
+    space: str = "z"
+    layer_names: tuple[str, ...] = ()
+
+    # -- latents -----------------------------------------------------------------------------------
+    def dim(self, space: str | None = None) -> int:
+        """Dimension of one latent vector of ``space`` (default: the generator's own)."""
+        space = self.check_space(space)
+        return self.w_dim if space in ("w", "w+") else self.latent_dim
+
+    def check_space(self, space: str | None) -> str:
+        """``space``, or the default for None. Raises ValueError for a space the family lacks."""
+        space = space or self.space
+        known = ("z", "w", "w+") if self.w_dim else ("z",)
+        if space not in known:
+            raise ValueError(f"{type(self).__name__} has no latent space {space!r}; it has {', '.join(known)}")
+        return space
+
+    def sample_z(self, n: int, rng: torch.Generator) -> Tensor:
+        """Standard normal z [n, latent_dim], drawn on the CPU so that devices agree, then moved."""
+        return torch.randn(n, self.latent_dim, generator=rng).to(self.device)
+
+    def sample(self, n: int, rng: torch.Generator, space: str | None = None) -> Tensor:
+        """Latents [n, D] of ``space`` as the generator meets them in use."""
+        z = self.sample_z(n, rng)
+        return z if self.check_space(space) == "z" else self.map(z)
+
+    def map(self, z: Tensor) -> Tensor:
+        """w [N, w_dim] of z [N, latent_dim]."""
+        raise ValueError(f"{type(self).__name__} is fed with z and has no mapping network")
+
+    # -- images and activations ----------------------------------------------------------------------
+    @abstractmethod
+    def synthesize(self, latent: Tensor, space: str | None = None) -> Tensor:
+        """Images [N, 3, R, R], about [-1, 1], of latents [N, D] (or w+ [N, L, D])."""
+
+    @abstractmethod
+    def activations(self, latent: Tensor, layer: str, space: str | None = None) -> Tensor:
+        """The activation [N, C, H, W] of ``layer`` (one of ``layer_names``); nothing after it is computed."""
+
+    def check_layer(self, layer: str) -> str:
+        """``layer`` if the generator has it; else ValueError naming those it has."""
+        if layer not in self.layer_names:
+            raise ValueError(f"{type(self).__name__} has no layer {layer!r}; it has {', '.join(self.layer_names)}")
+        return layer
+
+    # -- what closed-form methods factorise -------------------------------------------------------------
+    @abstractmethod
+    def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
+        """Weights [out, D] that the latent meets first, one a layer, rows as stored (SeFa factorises them)."""
+
+    @property
+    def affine_space(self) -> str:
+        """The space that ``affine_weights`` act on: ``"w"`` for style-based families, ``"z"`` for z-fed ones."""
+        return "w" if self.w_dim else "z"
+
+    def layer_ids(self, layers: Layers = "all") -> tuple[int, ...] | None:
+        """Rows of w+ that ``layers`` names; None for all of them. Raises ValueError out of range."""
+        if layers == "all":
+            return None
+        chosen = (layers,) if isinstance(layers, int) else tuple(int(i) for i in layers)
+        bad = [i for i in chosen if not 0 <= i < self.n_layers]
+        if bad:
+            raise ValueError(f"layers {bad} are out of range: the generator has layers 0 to {self.n_layers - 1}")
+        return chosen
+
+    # -- identity ---------------------------------------------------------------------------------
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def freeze(self) -> Generator:
+        """Evaluation mode, no weight gradients; returns itself."""
+        return self.eval().requires_grad_(False)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over the names, shapes and bytes of all weights: what the generator *is* to the store."""
+        digest = hashlib.sha256(type(self).__name__.encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
