@@ -1,0 +1,183 @@
+"""Directions: K edits of a latent, in the forms that the literature has, stored without pickle."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+_KINDS: dict[str, type[Directions]] = {}
+
+
+class Directions(ABC):
+    """K edits of a latent of one named space.
+
+    An edit is ``shift(latent, k, strength)``: for a plain vector ``latent + strength * vector``. A subclass is a *kind*;
+    it keeps its numbers in ``tensors()`` and is rebuilt from them by ``from_tensors``.
+
+    Attributes:
+        space: the latent space that the edits live in (``"z"``, ``"w"`` or ``"w+"``); never omitted.
+        scales: [K] natural step of each direction where the method has one (GANSpace's sigma), else ones.
+            Vectors are stored at unit length, so that one strength means one step for every method.
+        notes: plain facts about how they came to be (for example an explained variance), JSON-able.
+    """
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            _KINDS[cls.kind] = cls
+
+    def __init__(self, space: str, scales: Tensor, notes: dict | None = None) -> None:
+        self.space, self.scales, self.notes = space, scales.float(), notes or {}
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    @abstractmethod
+    def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
+        """Unit-strength moves [len(ks), N, D] (or [len(ks), N, L, D]) of latents [N, D] along directions ``ks``."""
+
+    def shift_all(self, latent: Tensor, strength: float, ks: Tensor | None = None) -> Tensor:
+        """Edited latents [len(ks) * N, ...] of latents [N, D] (or w+ [N, L, D]); direction-major.
+
+        All N samples of the first direction come first, then all of the second: the order of every response,
+        feature stack and loss in this project. ``strength`` is in units of the latent space.
+        """
+        ks = torch.arange(len(self), device=latent.device) if ks is None else ks
+        moves = self.moves(latent, ks)
+        base = latent
+        if moves.ndim == 4 and latent.ndim == 2:  # an edit of w that differs by layer makes it a w+
+            base = latent[:, None].expand(-1, moves.shape[2], -1)
+        elif moves.ndim == 3 and latent.ndim == 3:  # a global move of a w+ moves all of its rows
+            moves = moves[:, :, None]
+        return (base[None] + strength * moves).flatten(0, 1)
+
+    def shift(self, latent: Tensor, k: int, strength: float) -> Tensor:
+        """Latents [N, ...] moved along direction ``k`` by ``strength``."""
+        return self.shift_all(latent, strength, torch.tensor([k], device=latent.device))
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything but space, scales and notes that is needed to rebuild these directions."""
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], space: str, scales: Tensor, notes: dict) -> Directions:
+        """The inverse of ``tensors``."""
+
+    def select(self, ks: list[int]) -> Directions:
+        """The directions ``ks`` in that order."""
+        rest = {name: t[ks] if name in self.per_direction() else t for name, t in self.tensors().items()}
+        return type(self).from_tensors(rest, self.space, self.scales[ks], self.notes)
+
+    def per_direction(self) -> set[str]:
+        """Names of the tensors whose first axis counts directions (all of them unless a kind says otherwise)."""
+        return set(self.tensors())
+
+    def to(self, device: torch.device | str) -> Directions:
+        """The same directions on ``device``."""
+        moved = {name: t.to(device) for name, t in self.tensors().items()}
+        return type(self).from_tensors(moved, self.space, self.scales.to(device), self.notes)
+
+    def save(self, path: Path) -> None:
+        """Writes a safetensors file; maps of a million numbers and more go in half precision."""
+        tensors = {n: (t.half() if t.is_floating_point() and t.numel() >= 1_000_000 else t).detach().cpu().contiguous()
+                   for n, t in self.tensors().items()}
+        tensors["scales"] = self.scales.detach().cpu().contiguous()
+        save_file(tensors, path, {"kind": self.kind, "space": self.space, "notes": json.dumps(self.notes)})
+
+    @staticmethod
+    def load(path: Path) -> Directions:
+        """Directions of whatever kind ``path`` holds, float32. Raises ValueError on a damaged or foreign file."""
+        try:
+            with safe_open(path, "pt") as file:
+                meta = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path}: not a readable directions file ({error})") from error
+        if meta.get("kind") not in _KINDS or "scales" not in tensors:
+            raise ValueError(f"{path}: holds no directions (kind {meta.get('kind')!r}; known: {', '.join(_KINDS)})")
+        tensors = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+        scales = tensors.pop("scales")
+        return _KINDS[meta["kind"]].from_tensors(tensors, meta["space"], scales, json.loads(meta["notes"]))
+
+
+class Vectors(Directions):
+    """Global directions: one unit vector each, added to the latent, or to chosen rows of w+ only.
+
+    Args:
+        vectors: [K, D]; normalised here. A zero or non-finite vector is a ValueError.
+        layers: rows of w+ that move (then ``n_layers`` is needed), or None for all.
+    """
+
+    kind = "vectors"
+
+    def __init__(self, vectors: Tensor, space: str, scales: Tensor | None = None, notes: dict | None = None,
+                 layers: tuple[int, ...] | None = None, n_layers: int = 0) -> None:
+        super().__init__(space, torch.ones(len(vectors)) if scales is None else scales, notes)
+        norms = vectors.norm(dim=1)
+        if not (torch.isfinite(vectors).all() and (norms > 0).all()):
+            raise ValueError(f"directions must be finite and non-zero; their norms are {norms.tolist()}")
+        self.vectors = F.normalize(vectors.double(), dim=1).float()
+        self.layers, self.n_layers = layers, n_layers
+
+    def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
+        moves = self.vectors.to(latent)[ks][:, None].expand(-1, len(latent), -1)
+        if self.layers is None:
+            return moves
+        rows = torch.zeros(self.n_layers, 1).to(latent)
+        rows[list(self.layers)] = 1
+        return moves[:, :, None] * rows
+
+    def tensors(self) -> dict[str, Tensor]:
+        out = {"vectors": self.vectors}
+        if self.layers is not None:
+            out["layers"] = torch.tensor([self.n_layers, *self.layers])
+        return out
+
+    def per_direction(self) -> set[str]:
+        return {"vectors"}
+
+    @classmethod
+    def from_tensors(cls, tensors, space, scales, notes) -> Vectors:
+        n_layers, *layers = tensors["layers"].tolist() if "layers" in tensors else (0,)
+        return cls(tensors["vectors"], space, scales, notes, tuple(layers) or None, n_layers)
+
+
+class Conditional(Directions):
+    """Directions that are an affine map of the latent, normalised: ``(M_k x + b_k) / |M_k x + b_k|``.
+
+    The linear model of LatentCLR (Yueksel et al., ICCV 2021, Sec. 3) and of xGA (eq. 1; its release has the bias).
+
+    Args:
+        weight: [K, D, D]; row-major maps, ``weight[k] @ x``.
+        bias: [K, D].
+    """
+
+    kind = "conditional"
+
+    def __init__(self, weight: Tensor, bias: Tensor, space: str, scales: Tensor | None = None,
+                 notes: dict | None = None) -> None:
+        super().__init__(space, torch.ones(len(weight)) if scales is None else scales, notes)
+        self.weight, self.bias = weight, bias
+
+    def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
+        out = torch.einsum("kij,n...j->kn...i", self.weight.to(latent)[ks], latent)
+        bias = self.bias.to(latent)[ks]
+        return F.normalize(out + bias.view(len(ks), *[1] * (latent.ndim - 1), -1), dim=-1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weight": self.weight, "bias": self.bias}
+
+    @classmethod
+    def from_tensors(cls, tensors, space, scales, notes) -> Conditional:
+        return cls(tensors["weight"], tensors["bias"], space, scales, notes)

@@ -1,0 +1,1 @@
+"""Metrics, one file each; alignment and statistics beside them."""

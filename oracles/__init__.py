@@ -1,0 +1,1 @@
+"""Frozen judges: attribute oracles, feature extractors and density-ratio estimators."""

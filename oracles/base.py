@@ -1,0 +1,64 @@
+"""The two frozen judges: attribute oracles (images -> logits) and feature extractors (images -> features)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class AttributeOracle(nn.Module, ABC):
+    """Reads attributes off images.
+
+    Attributes:
+        names: the M attributes, CelebA's names.
+        readable: [M] bool; False where balanced accuracy on decorrelated held-out images is under 0.9: what cannot be
+            seen cannot be scored, so those attributes are left out of M, ranks and means.
+    """
+
+    names: tuple[str, ...]
+    readable: tuple[bool, ...]
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits [N, M] of images [N, 3, H, W] in [-1, 1]; differentiable; probability is their sigmoid."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """sha256 (hex) of weights and preprocessing."""
+
+
+class FeatureExtractor(nn.Module, ABC):
+    """Turns images into features that mean something.
+
+    Attributes:
+        name: as in suites and tables.
+        width: F, the number of features.
+    """
+
+    name: str
+    width: int
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """Features [N, F] of images [N, 3, H, W] in [-1, 1]; differentiable; not normalised."""
+
+    @abstractmethod
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Feature maps [N, C, H, W] of each stage, coarse last; differentiable."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """sha256 (hex) of weights and preprocessing."""
+
+
+def state_fingerprint(module: nn.Module, *extra: object) -> str:
+    """sha256 (hex) over names, shapes and bytes of a module's state and the ``repr`` of ``extra``."""
+    import hashlib
+    digest = hashlib.sha256(repr(extra).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8 if tensor.ndim else tensor.dtype)
+                      .numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""From artifacts to what people read: the store, rows, tables, export, plots and the regression check."""
