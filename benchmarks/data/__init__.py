@@ -1,0 +1,1 @@
+"""Image data: rendered faces with known attributes."""
