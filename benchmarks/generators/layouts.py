@@ -1,0 +1,97 @@
+"""Checkpoint layouts: state dicts of public StyleGAN2 projects -> the ADA layout that ``StyleGAN2`` reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+State = Mapping[str, Tensor]
+
+
+def detect_layout(state: State) -> str:
+    """``"ada"`` (NVlabs stylegan2-ada-pytorch) or ``"rosinality"`` (stylegan2-pytorch) of a generator's state.
+
+    Raises:
+        ValueError: the names fit neither.
+    """
+    if "synthesis.b4.const" in state and "mapping.fc0.weight" in state:
+        return "ada"
+    if "input.input" in state and "conv1.conv.modulation.weight" in state:
+        return "rosinality"
+    shown = ", ".join(list(state)[:4]) or "nothing"
+    raise ValueError(f"unknown StyleGAN2 checkpoint layout: the state dict holds {shown}, ...; expected the generator "
+                     "of NVlabs stylegan2-ada-pytorch (synthesis.b4.const, mapping.fc0.weight, ...) or of rosinality "
+                     "stylegan2-pytorch (input.input, conv1.conv.modulation.weight, ...: the entry g_ema of its file)")
+
+
+def to_ada(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
+    """``state`` of any known layout in the ADA layout; ``latent_avg`` as in :func:`from_rosinality`."""
+    return from_rosinality(state, latent_avg) if detect_layout(state) == "rosinality" else dict(state)
+
+
+def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
+    """ADA-layout state of a rosinality ``g_ema``. Same network but for names and two constant factors.
+
+    Convolutions there are scaled by 1/sqrt(fan_in) before modulation, which ADA does not do: it goes into the
+    weights. ToRGB needs nothing, since ADA scales its style by the same factor. Stored low-passes contain the
+    upsampling gain 4. Kernels are not mirrored.
+
+    Args:
+        state: the content of ``g_ema``.
+        latent_avg: [w] centre of truncation, stored beside ``g_ema``; None leaves ``mapping.w_avg`` out.
+    Raises:
+        ValueError: names are missing or left over.
+    """
+    left = dict(state)
+    out: dict[str, Tensor] = {}
+
+    def take(name: str) -> Tensor:
+        if name not in left:
+            raise ValueError(f"rosinality state dict: {name} is missing")
+        return left.pop(name)
+
+    def affine(source: str, target: str) -> None:
+        for part in ("weight", "bias"):
+            out[f"{target}.affine.{part}"] = take(f"{source}.conv.modulation.{part}")
+
+    def conv(source: str, target: str, index: int) -> None:
+        weight = take(f"{source}.conv.weight")[0]
+        out[f"{target}.weight"] = weight / math.sqrt(weight[0].numel())
+        out[f"{target}.bias"] = take(f"{source}.activate.bias")
+        out[f"{target}.noise_strength"] = take(f"{source}.noise.weight").reshape([])
+        out[f"{target}.noise_const"] = take(f"noises.noise_{index}")[0, 0]
+        lowpass = f"{source}.conv.blur.kernel"
+        out[f"{target}.resample_filter"] = take(lowpass) / 4 if lowpass in left else reference
+        affine(source, target)
+
+    def rgb(source: str, target: str) -> None:
+        out[f"{target}.weight"] = take(f"{source}.conv.weight")[0]
+        out[f"{target}.bias"] = take(f"{source}.bias").flatten()
+        affine(source, target)
+
+    depth = sum(name.startswith("style.") and name.endswith(".weight") for name in state)
+    for i in range(depth):
+        for part in ("weight", "bias"):
+            out[f"mapping.fc{i}.{part}"] = take(f"style.{i + 1}.{part}")
+    if latent_avg is not None:
+        out["mapping.w_avg"] = latent_avg
+    steps = sum(name.startswith("to_rgbs.") and name.endswith("modulation.bias") for name in state)
+    kernels = [take(f"to_rgbs.{i}.upsample.kernel") / 4 for i in range(steps)]
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    reference = kernels[0] if kernels else taps.outer(taps) / 64
+    out["synthesis.b4.const"] = take("input.input")[0]
+    out["synthesis.b4.resample_filter"] = reference
+    conv("conv1", "synthesis.b4.conv1", 0)
+    rgb("to_rgb1", "synthesis.b4.torgb")
+    for i in range(steps):
+        block = f"synthesis.b{8 << i}"
+        out[f"{block}.resample_filter"] = kernels[i]
+        conv(f"convs.{2 * i}", f"{block}.conv0", 2 * i + 1)
+        conv(f"convs.{2 * i + 1}", f"{block}.conv1", 2 * i + 2)
+        rgb(f"to_rgbs.{i}", f"{block}.torgb")
+    if left:
+        raise ValueError(f"rosinality state dict: not understood {sorted(left)}")
+    return out
