@@ -1,0 +1,71 @@
+"""What code a step runs: a hash over a module and everything of this project that it imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+PACKAGES = ("benchmarks", "methods", "metrics", "oracles", "results", "dirbench")
+
+
+def code_hash(*modules: str) -> str:
+    """sha256 (hex) over the syntax of ``modules`` and all project modules that they import, directly or not.
+
+    Comments, docstrings and layout do not enter: explaining code better must not recompute a day's work. Imports under
+    ``if TYPE_CHECKING`` do not enter either, since nothing of them runs.
+    """
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(_parse(name)[1])
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(f"{name}:{_parse(name)[0]}\n".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=None)
+def _parse(module: str) -> tuple[str, tuple[str, ...]]:
+    """(hash of the module's syntax, project modules it imports)."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"no module named {module}, so its code cannot be part of a key")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    _drop_documentation(tree)
+    imports = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            imports.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    ours = tuple(sorted(name for name in imports if name.split(".")[0] in PACKAGES and _exists(name)))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), ours
+
+
+def _exists(name: str) -> bool:
+    try:  # "from package.module import name" may mean a module or something inside one
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _drop_documentation(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list):
+            continue
+        node.body = [n for n in body if not (_is_text(n) or _is_type_checking(n))]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
