@@ -141,6 +141,7 @@ def _draw(labels: Tensor, nuisance: Tensor, resolution: int) -> Tensor:
     _head(canvas, face)
     _cheeks(canvas.band(-0.3, 0.65), face)
     _beard(canvas.band(-0.2, 0.85), face)
+    _double_chin(canvas.band(0.45, 0.95), face)
     _nose(canvas.band(-0.25, 0.3), face)
     _mouth(canvas.band(0.15, 0.6), face)
     _front_hair(canvas.band(-1.0, 0.4), face)
@@ -174,14 +175,15 @@ class _Face:
         width = (self.a + grow) * (1 + low * (0.18 * chubby - 0.20 * oval * (1 - male)))
         p = (layer.x / width).square()
         q = v.square()
-        corner = (v > 0) * (0.85 * male + 0.10)
-        return ((p + q - corner * p * q).clamp_(min=0).sqrt_() - 1) * self.a
+        corner = (v > 0) * (0.65 * male + 0.10)
+        # Squircle p + q - c p q = 1; the product is capped, or the shape would come back beyond its corners.
+        return ((p + q - corner * p.clamp(max=1) * q.clamp(max=1)).clamp_(min=0).sqrt_() - 1) * self.a
 
 
 def _blur(image: Tensor) -> Tensor:
-    """A Gaussian of about 1/32 of the frame, separable, edges replicated."""
+    """A Gaussian of 3/4 of a pixel of 32 across the frame, separable, edges replicated."""
     size = image.shape[-1]
-    sigma = 0.9 * size / 32
+    sigma = 0.75 * size / 32
     radius = max(1, int(2.5 * sigma + 0.5))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     taps = (taps / taps.sum()).tolist()
@@ -198,14 +200,11 @@ def _body(canvas: _Layer, f: _Face) -> None:
     shoulders = layer.ellipse(0.0, 1.12, wide, 0.42)
     square = torch.maximum(layer.ax - 1.0, 0.74 + 0.12 * layer.ax - layer.y)
     layer.paint(layer.cover(torch.where(male > 0, square, shoulders)), clothes)
-    layer.paint(layer.cover(layer.box(0.0, 0.6, 0.20 + 0.12 * male, 0.22)), f.skin * 0.85)
+    layer.paint(layer.cover(layer.box(0.0, 0.6, 0.20 + 0.12 * male, 0.22)), f.skin * 0.74)
     # A man's white collar, a woman's round neckline.
     neckline = layer.ellipse(0.0, 0.74, 0.30, 0.16)
-    layer.paint(layer.cover(neckline), f.skin * 0.85, 1 - male)
+    layer.paint(layer.cover(neckline), f.skin * 0.74, 1 - male)
     layer.paint(layer.cover(layer.stroke(0.36, 0.70, 0.10, 0.92, 0.055)), _rgb(0.97, 0.97, 0.97), male)
-    chin2 = layer.ellipse(0.0, f.chin, f.a * 0.72, 0.17)
-    layer.paint(layer.cover(chin2 - 0.035), f.shade, has["Double_Chin"])
-    layer.paint(layer.cover(chin2), f.skin * 0.95, has["Double_Chin"])
 
 
 def _back_hair(canvas: _Layer, f: _Face) -> None:
@@ -246,7 +245,7 @@ def _cheeks(layer: _Layer, f: _Face) -> None:
     light = layer.stroke(0.45, -0.02, 0.30, 0.10, 0.03)
     layer.paint(layer.cover(light), _rgb(1.0, 0.98, 0.90), 0.7 * has["High_Cheekbones"])
     old = 1 - has["Young"]
-    layer.paint(layer.cover(layer.stroke(0.16, 0.14, 0.30, 0.40, 0.02)), f.shade, 0.9 * old)
+    layer.paint(layer.cover(layer.stroke(0.14, 0.11, 0.30, 0.40, 0.03)), f.shade * 0.9, 0.9 * old)
     wave = 0.03 * (8 * layer.x).cos()
     for height in (-0.46, -0.36):
         line = torch.maximum((layer.y - height + wave).abs() - 0.015, layer.ax - 0.26)
@@ -270,6 +269,17 @@ def _beard(layer: _Layer, f: _Face) -> None:
     droop = 0.22 + 0.5 * layer.ax.square()
     stache = torch.maximum((layer.y - droop).abs() - 0.055, layer.ax - 0.30)
     layer.paint(layer.cover(stache), hair, has["Mustache"])
+
+
+def _double_chin(layer: _Layer, f: _Face) -> None:
+    # A second jaw that hangs below the first, beard or not, with a dark line under each.
+    inside = f.outline(layer)
+    bulge = layer.ellipse(0.0, f.chin - 0.02, f.a * 0.86, 0.20)
+    below = f.has["Double_Chin"] * layer.cover(-0.02 - inside)
+    layer.paint(layer.cover(bulge - 0.05) * below, f.shade * 0.6)
+    layer.paint(layer.cover(bulge) * below, f.skin)
+    crease = torch.maximum((inside - 0.01).abs() - 0.035, layer.ax - 0.8 * f.a)
+    layer.paint(layer.cover(crease) * layer.cover(f.chin - 0.14 - layer.y), f.shade * 0.6, f.has["Double_Chin"])
 
 
 def _nose(layer: _Layer, f: _Face) -> None:
