@@ -1,0 +1,188 @@
+"""Suites and profiles: YAML files, checked whole before the first minute of compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from methods.registry import did_you_mean
+
+SUITES = Path(__file__).parent / "suites"
+PROFILES = Path(__file__).parent / "profiles"
+Count = Annotated[int, Field(gt=0)]
+
+
+class ConfigError(ValueError):
+    """A suite or profile is wrong; the message says file, line, key, value and what was expected."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Entry(_Strict):
+    """One method or metric as it stands in a table: ``variant`` tells two settings of one method apart."""
+
+    name: str
+    variant: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """``name`` or ``name[variant]``."""
+        return f"{self.name}[{self.variant}]" if self.variant else self.name
+
+
+class Suite(_Strict):
+    """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's."""
+
+    suite: str
+    version: Count
+    title: str
+    zoo: str
+    oracle: str
+    teacher: str | None = None
+    extractor: str
+    gans: list[str] = Field(min_length=1)
+    controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    reference: str
+    alpha: Annotated[float, Field(gt=0)]
+    n_directions: Count
+    n_common: Count
+    methods: list[Entry]
+    metrics: list[str]
+
+
+class Latents(_Strict):
+    """How many latents directions are matched on, and how many others they are scored on."""
+
+    match: Count
+    score: Count
+
+
+class Chance(_Strict):
+    """Size of the bank of random directions per GAN, and how often it is drawn from."""
+
+    bank: Count
+    draws: Count
+
+
+class Ratio(_Strict):
+    """Images per GAN that density ratios are trained on, and the training's length."""
+
+    pool: Count
+    steps: Count
+    batch: Count
+
+
+class Profile(_Strict):
+    """How much is spent: sizes and iteration counts, never the mathematics."""
+
+    profile: str
+    title: str
+    gans: list[str] | None = None
+    pairs: Literal["reference", "all"]
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    latents: Latents
+    chunk: Count
+    chance: Chance
+    ratio: Ratio
+    bootstrap: Count
+    extractor: dict[str, Any] = Field(default_factory=dict)
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name, or of that YAML file. Raises ConfigError."""
+    return _load(Suite, _find(name, SUITES, "suite"))
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of that name, or of that YAML file. Raises ConfigError."""
+    return _load(Profile, _find(name, PROFILES, "profile"))
+
+
+def names(folder: Path) -> list[str]:
+    """Names of the YAML files in ``folder``."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def _find(name: str, folder: Path, what: str) -> Path:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(did_you_mean(what, name, names(folder)) if path.parent == folder
+                          else f"{what} file {path} does not exist")
+    return path
+
+
+def _load(model: type[_Strict], path: Path):
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML "
+                          f"({getattr(error, 'problem', error)})") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}:1: expected keys and values, got {type(data).__name__}")
+    if model is Suite and isinstance(data.get("methods"), list):
+        data["methods"] = [_entry(item) for item in data["methods"]]
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(model, path, node, data, e) for e in error.errors())) from error
+
+
+def _entry(item: Any) -> Any:
+    """``sefa``, ``sefa: {layers: [0]}`` and ``{name: sefa, variant: early, params: {...}}`` mean an Entry."""
+    if isinstance(item, str):
+        return {"name": item}
+    if isinstance(item, dict) and len(item) == 1 and "name" not in item:
+        (name, params), = item.items()
+        return {"name": name, "params": params or {}}
+    return item
+
+
+def _sentence(model: type[_Strict], path: Path, node: yaml.Node, data: Any, error: dict) -> str:
+    loc = error["loc"]
+    where = f"{path}:{_line(node, loc)}: {'.'.join(str(part) for part in loc)}"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(model, loc[:-1])
+        return f"{path}:{_line(node, loc)}: {did_you_mean('key', str(loc[-1]), known)}"
+    if error["type"] == "missing":
+        return f"{where}: this key is missing"
+    return f"{where}: {error['msg']}; got {error['input']!r}"
+
+
+def _known_keys(model: type[BaseModel], loc: tuple) -> list[str]:
+    for part in loc:
+        if isinstance(part, int):
+            model = Entry
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)
+
+
+def _line(node: yaml.Node, loc: tuple) -> int:
+    """Line of the deepest key of ``loc`` that the file has."""
+    line = node.start_mark.line
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            hit = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not hit:
+                break
+            line, node = hit[0][0].start_mark.line, hit[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1
