@@ -112,7 +112,7 @@ def _draw(labels: Tensor, nuisance: Tensor, resolution: int) -> Tensor:
     n = len(labels)
     has = {name: labels[:, i].float()[:, None, None] for i, name in enumerate(DRAWN)}
     u = nuisance
-    s = lambda k, low, high: (low + (high - low) * u[:, k])[:, None, None]  # noqa: E731 - a scalar per face
+    s = lambda k, low, high: (low + (high - low) * u[:, k])[:, None, None]  # one number a face
 
     grid = (torch.arange(resolution) + 0.5) * (2 / resolution) - 1
     gy, gx = grid[None, :, None], grid[None, None, :]
@@ -400,10 +400,14 @@ def faces(n: int, seed: int, mix: str = "natural", subset: str = "full",
     ``faces(100, ...)``.
 
     Raises:
-        ValueError: n below 0, an unknown mix, a resolution below 8. KeyError: an unknown subset.
+        ValueError: n or seed below 0, an unknown mix, a resolution below 8. KeyError: an unknown subset.
     """
     if n < 0:
         raise ValueError(f"faces: n is {n}, expected 0 or more")
+    if seed < 0:
+        raise ValueError(f"faces: seed is {seed}, expected 0 or more")
+    if resolution < 8:
+        raise ValueError(f"faces: resolution is {resolution}, expected at least 8")
     images = torch.empty(n, 3, resolution, resolution, dtype=torch.uint8)
     labels = torch.empty(n, len(DRAWN), dtype=torch.bool)
     for index, start in enumerate(range(0, n, CHUNK)):

@@ -88,7 +88,7 @@ def _natural(n: int, rng: torch.Generator) -> torch.Tensor:
     group = 2 * male.long() + (~young).long()
     for name, chances in _NATURAL.items():
         labels[:, attribute_index(name)] = _coin(torch.tensor(chances)[group], n, rng)
-    column = lambda name: labels[:, attribute_index(name)]  # noqa: E731 - a view, written to below
+    column = lambda name: labels[:, attribute_index(name)]  # a view, written to below
     column("Young")[:] = young
     smiling = column("Smiling")
     column("High_Cheekbones")[:] = _coin(torch.where(smiling, 0.72, 0.18) + 0.08 * (~male), n, rng)
