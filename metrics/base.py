@@ -1,0 +1,143 @@
+"""What a metric is, what it is given and what it gives back."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from metrics.responses import Responses
+
+RESAMPLES = 200
+
+
+class Inapplicable(Exception):
+    """The score does not exist for these inputs (nothing is missing, say); the row is marked so, with this reason."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its uncertainty over latents.
+
+    Attributes:
+        value: the score.
+        ci_low, ci_high: 95% interval over the scoring latents (directions and GANs held fixed), inside the metric's
+            bounds; NaN where it was not asked for.
+        n: number of latents of each GAN that it was scored on.
+        details: plain JSON-able facts beside it (matched pairs, dead directions, ...).
+    """
+
+    value: float
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    n: int = 0
+    details: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SingleInputs:
+    """One GAN's responses.
+
+    Attributes:
+        responses: of K directions and N latents, all M attributes of the oracle.
+        n_match: the first ``n_match`` latents decide (which directions are dead); the rest are scored.
+        names: the M attributes.
+        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols ignore it.
+        seed: of the bootstrap.
+    """
+
+    responses: Responses
+    n_match: int
+    names: Sequence[str]
+    readable: Sequence[bool] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.n_match, self.names, self.readable, self.responses)
+
+
+@dataclass(frozen=True)
+class PairInputs:
+    """Two GANs' responses, and what is known about the pair.
+
+    Attributes:
+        reference, client: responses with the same attributes; N and K may differ.
+        n_match: the first ``n_match`` latents of each are the matching half (pairs, signs, unique set and dead
+            directions are decided there); the rest are the scoring half.
+        n_common: how many directions are common to both; the other ``K - n_common`` are unique.
+        paired: whether direction i of one corresponds to direction i of the other (a paired method's answer).
+        names: the M attributes.
+        missing: indices of the attributes that vary in the reference's data and not in the client's (headline S).
+        excluded: indices of the attributes that the client's subset excludes by its name (S as published).
+        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols ignore it.
+        seed: of the bootstrap.
+    """
+
+    reference: Responses
+    client: Responses
+    n_match: int
+    n_common: int
+    paired: bool
+    names: Sequence[str]
+    missing: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+    readable: Sequence[bool] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.n_match, self.names, self.readable, self.reference, self.client)
+        fewest = min(len(self.reference), len(self.client))
+        if not 1 <= self.n_common <= fewest:
+            raise ValueError(f"n_common={self.n_common}, but there are {len(self.reference)} reference and "
+                             f"{len(self.client)} client directions; expected 1 to {fewest}")
+        bad = [i for i in (*self.missing, *self.excluded) if not 0 <= i < len(self.names)]
+        if bad:
+            raise ValueError(f"missing or excluded attributes {bad} are out of range 0 to {len(self.names) - 1}")
+
+
+class Metric(ABC):
+    """One score. Subclass it (or ``SingleMetric``, ``PairMetric``) in ``metrics/<name>.py``: that is all it takes.
+
+    Class attributes:
+        name: as in suites and tables.
+        source: paper and equation.
+        higher_is_better: which way is better.
+        bounds: the values it can take, inclusive; infinities allowed.
+        needs: ``"single"`` (``SingleInputs``) or ``"pair"`` (``PairInputs``).
+        protocols: the ways to compute it, headline first.
+    """
+
+    name: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    needs: ClassVar[str] = ""
+    protocols: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def compute(self, inputs: SingleInputs | PairInputs, protocol: str, resamples: int = RESAMPLES) -> Score:
+        """The score; ``resamples=0`` leaves the interval out.
+
+        Raises:
+            Inapplicable: the score does not exist for these inputs. ValueError: no such protocol.
+        """
+
+    @classmethod
+    def check_protocol(cls, protocol: str) -> None:
+        """ValueError for a protocol that the metric does not have."""
+        if protocol not in cls.protocols:
+            raise ValueError(f'{cls.name} has no protocol "{protocol}"; it has {", ".join(cls.protocols)}')
+
+
+def _check(n_match: int, names: Sequence[str], readable: Sequence[bool] | None, *responses: Responses) -> None:
+    for one in responses:
+        if one.before.shape[1] != len(names):
+            raise ValueError(f"{one.before.shape[1]} attributes in the responses, but {len(names)} names")
+        if not 2 <= n_match <= one.n_samples - 2:
+            raise ValueError(f"n_match={n_match} of {one.n_samples} latents: both halves need at least 2")
+    if readable is not None and np.shape(readable) != (len(names),):
+        raise ValueError(f"readable has shape {np.shape(readable)}, expected one flag for each of {len(names)} names")
