@@ -71,7 +71,7 @@ def _coin(p: torch.Tensor | float, n: int, rng: torch.Generator) -> torch.Tensor
 
 
 def _choice(odds: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """One-hot bool [n, k] with row-wise chances ``odds`` [n, k]; a row may stay empty (the remaining chance)."""
+    """One-hot bool [n, k] with row-wise chances ``odds`` [n, k]; the rest is for none."""
     upper = odds.cumsum(1)
     u = torch.rand(len(odds), 1, generator=rng)
     return (u < upper) & (u >= upper - odds)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.data.attributes import DRAWN, attribute_index
 from benchmarks.data.faces import faces, render
-from benchmarks.data.labels import EXCLUSIONS, sample_labels
+from benchmarks.data.labels import BEARDS, EXCLUSIONS, sample_labels
 
 
 def with_without(name: str, n: int, seed: int = 0, mix: str = "natural",
                  resolution: int = 32) -> tuple[Tensor, Tensor]:
     """The same ``n`` faces with the attribute and without it: two float32 [n, 3, R, R] in [-1, 1].
 
-    Pose, colours, background and every attribute that does not exclude ``name`` are the same in both.
+    Pose, colours, background and every attribute that does not exclude ``name`` are the same in both; but
+    without its only kind of beard a face is shaven, not fully bearded.
 
     Raises:
         KeyError: the attribute is not drawn.
@@ -31,24 +33,26 @@ def with_without(name: str, n: int, seed: int = 0, mix: str = "natural",
     state, images = rng.get_state(), []
     for value in (True, False):
         labels[:, column] = value
+        if name in BEARDS:
+            kinds = labels[:, [attribute_index(beard) for beard in BEARDS]]
+            labels[:, attribute_index("No_Beard")] = ~kinds.any(dim=1)
         rng.set_state(state)
         images.append(render(labels, rng, resolution))
     return images[0], images[1]
 
 
-def _show(axis, image: Tensor, title: str) -> None:
-    axis.imshow(((image + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="nearest")
-    axis.set_title(title, fontsize=5, pad=2)
-    axis.set_axis_off()
+def _strip(images: Tensor) -> np.ndarray:
+    """Images [n, 3, R, R] in [-1, 1] side by side: [R, n * R, 3] in [0, 1]."""
+    return ((images + 1) / 2).clamp(0, 1).permute(2, 0, 3, 1).flatten(1, 2).numpy()
 
 
-def labelled_sheet(path: str | Path, n: int = 16, pairs: int = 3, seed: int = 0, mix: str = "natural",
+def labelled_sheet(path: str | Path, n: int = 12, pairs: int = 6, seed: int = 0, mix: str = "natural",
                    resolution: int = 32) -> None:
     """Write a PNG: ``n`` faces with their attributes' names; below, every attribute with and without.
 
     Args:
         path: file to write; its folder must exist.
-        pairs: faces shown for each attribute, the row above with it and the row below without.
+        pairs: faces shown for each attribute, the upper row with it and the lower row without.
         mix, seed, resolution: as for ``faces``.
     Raises:
         ValueError: n or pairs below 1.
@@ -60,26 +64,28 @@ def labelled_sheet(path: str | Path, n: int = 16, pairs: int = 3, seed: int = 0,
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    groups = 4  # attributes side by side
-    columns = groups * pairs
-    head = -(-n // columns)
-    rows = head + 2 * -(-len(DRAWN) // groups)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.05 * columns, 0.72 * rows + 1.3 * head), squeeze=False,
-                                gridspec_kw={"height_ratios": [2.0] * head + [1.0] * (rows - head)})
-    for axis in axes.flat:
-        axis.set_axis_off()
+    across, groups = 6, 3  # faces in a row of the upper part, attributes in a row of the lower
+    upper, lower = -(-n // across), -(-len(DRAWN) // groups)
+    heights = (1.3 * upper, 12.0 / groups / pairs * 2.35 * lower)  # inches, on a page 12 wide
+    figure = plt.figure(figsize=(12, sum(heights)))
+    parts = figure.subfigures(2, 1, height_ratios=heights)
     images, labels = faces(n, seed, mix, resolution=resolution)
     for i in range(n):
+        corner = (i % across / across, 1 - (i // across + 0.98) / upper)
+        axis = parts[0].add_axes((*corner, 0.54 / across, 0.96 / upper))
+        axis.imshow(_strip(images[i:i + 1] / 127.5 - 1), interpolation="nearest")
+        axis.set_axis_off()
         names = [name for name, value in zip(DRAWN, labels[i].tolist(), strict=True) if value]
-        _show(axes[i // columns, i % columns], images[i] / 127.5 - 1, "\n".join(names))
-    for k, name in enumerate(DRAWN):
-        row, column = head + 2 * (k // groups), pairs * (k % groups)
-        for below, half in enumerate(with_without(name, pairs, seed + 1, mix, resolution)):
-            for j in range(pairs):
-                title = ("without " if below else "") + name if j == 0 else ""
-                _show(axes[row + below, column + j], half[j], title)
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.005, top=0.96, wspace=0.05, hspace=0.28)
-    figure.savefig(path, dpi=140)
+        axis.text(1.03, 0.98, "\n".join(names), fontsize=5.5, va="top", transform=axis.transAxes)
+    axes = parts[1].subplots(lower, groups, squeeze=False)
+    for k, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if k < len(DRAWN):
+            halves = with_without(DRAWN[k], pairs, seed + 1 + k, mix, resolution)
+            axis.imshow(np.concatenate([_strip(half) for half in halves]), interpolation="nearest")
+            axis.set_title(f"{DRAWN[k]}: with (above), without (below)", fontsize=8, pad=2)
+    parts[1].subplots_adjust(left=0.01, right=0.99, bottom=0.005, top=0.985, wspace=0.03, hspace=0.12)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
