@@ -4,7 +4,8 @@ Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 202
 architecture; parameter names and conventions of the ADA release (arXiv:2006.06676). Two things differ from the
 released code in how, not in what: styles scale the *activations* and demodulation scales the output (equal to
 modulating the weights, since a convolution is linear), so that a batch shares its weights; and the 4x4 low-pass
-runs as shifted additions along each axis.
+runs along each axis in turn: on a CPU and up to 64 pixels as a product with a band matrix (2 to 3 times quicker
+there than additions), else as shifted additions.
 """
 
 from __future__ import annotations
@@ -63,6 +64,28 @@ def upsample(x: Tensor) -> Tensor:
     return x
 
 
+def _band(size: int, up: bool) -> Tensor | None:
+    """Matrix of the low-pass along one axis of ``size`` values, or None where additions are quicker.
+
+    After an upsampling convolution ([size-1, size], integers); or with the zeros inserted, for ``up`` ([2 size, size]).
+    """
+    if size > 65:
+        return None
+    rows = torch.eye(size)
+    if up:
+        rows = torch.stack((rows / 4, torch.zeros_like(rows)), dim=1).flatten(0, 1)
+    rows = F.pad(rows, (0, 0, 2, 1) if up else (0, 0, 1, 1))
+    return rows[:-3] + 3 * rows[1:-2] + 3 * rows[2:-1] + rows[3:]
+
+
+def _apply_band(x: Tensor, band: Tensor) -> Tensor:
+    """[N, C, Q, Q] -> [N, C, P, P]: ``band`` [P, Q] along both axes, without copies if x is channels-last."""
+    (n, c, q, _), p = x.shape, len(band)
+    x = torch.matmul(band, x.permute(0, 2, 3, 1).reshape(n, q, q * c))
+    x = torch.matmul(band, x.reshape(n * p, q, c))
+    return x.reshape(n, p, p, c).permute(0, 3, 1, 2)
+
+
 def _normal(*shape: int, rng: torch.Generator) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape, generator=rng))
 
@@ -119,6 +142,7 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.register_buffer("resample_filter", LOWPASS.clone())
+        self.register_buffer("band", _band(resolution + 1, up=False) if up else None, persistent=False)
         self.register_buffer("noise_const", torch.randn(resolution, resolution, generator=rng))
 
     def _noise(self, n: int, mode: str, rng: torch.Generator | None) -> Tensor:
@@ -141,7 +165,9 @@ class StyledConv(nn.Module):
         x = x.to(dtype) * style.to(dtype)[:, :, None, None]
         weight = self.weight.to(dtype)
         if self.up:
-            x = _Blur.apply(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1)
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+            bands = self.band is not None and x.device.type == "cpu"
+            x = _apply_band(x, self.band.to(dtype)) if bands else _Blur.apply(x, 1)
         else:
             x = F.conv2d(x, weight, padding=1)
         x = torch.addcmul(shift.to(dtype), x, scale.to(dtype)[:, :, None, None])
@@ -149,7 +175,8 @@ class StyledConv(nn.Module):
 
 
 def _clamp(x: Tensor, limit: float) -> Tensor:
-    return x if math.isinf(limit) else x.clamp(-limit, limit)
+    # hardtanh, not clamp: the same values, and one kernel instead of four on the way back
+    return x if math.isinf(limit) else F.hardtanh(x, -limit, limit)
 
 
 class ToRGB(nn.Module):
@@ -177,9 +204,16 @@ class Block(nn.Module):
         if resolution == 4:
             self.const = _normal(n_out, 4, 4, rng=rng)
         else:
+            self.register_buffer("band", _band(resolution // 2, up=True), persistent=False)
             self.conv0 = StyledConv(n_in, n_out, w_dim, resolution, up=True, rng=rng)
         self.conv1 = StyledConv(n_out, n_out, w_dim, resolution, up=False, rng=rng)
         self.torgb = ToRGB(n_out, image_channels, w_dim, rng)
+
+    def enlarge(self, image: Tensor) -> Tensor:
+        """The image so far at this block's resolution."""
+        if self.band is not None and image.device.type == "cpu":
+            return _apply_band(image, self.band.to(image.dtype))
+        return upsample(image)
 
 
 class StyleGAN2(Generator):
@@ -346,20 +380,22 @@ class StyleGAN2(Generator):
         Computes in the weights' dtype or autocast's; the image is summed up in at least float32.
         """
         image = None
-        for _, x, rgb, row in self._layers(self._to_rows(latent, space, c), noise_mode, rng):
-            if rgb is None:
+        rows = self._to_rows(latent, space, c)
+        for i, (name, x) in enumerate(self._layers(rows, noise_mode, rng)):
+            if not name.endswith("conv1"):
                 continue
+            block = self._block(name)
             with torch.autocast(x.device.type, enabled=False):
-                part = rgb(x, row, x.dtype, self.clamp)
+                part = block.torgb(x, rows[:, i + 1], x.dtype, self.clamp)
                 part = part.to(torch.promote_types(part.dtype, torch.float32))
-                image = part if image is None else part + upsample(image)
-        return image
+                image = part if image is None else part + block.enlarge(image)
+        return image.contiguous()
 
     def activations(self, latent: Tensor, layer: str, space: str | None = None, c: Tensor | None = None) -> Tensor:
         """Output [N, C, H, W] of a styled convolution (``"b4.conv1"``, ``"b8.conv0"``, ...), with stored noise."""
         self.check_layer(layer)
         rows = self._to_rows(latent, space, c)
-        return next(x for name, x, _, _ in self._layers(rows, "const", None) if name == layer)
+        return next(x for name, x in self._layers(rows, "const", None) if name == layer).contiguous()
 
     def _convs(self) -> Iterator[tuple[str, StyledConv]]:
         for name, block in self.synthesis.named_children():
@@ -367,19 +403,20 @@ class StyleGAN2(Generator):
                 yield f"{name}.conv0", block.conv0
             yield f"{name}.conv1", block.conv1
 
-    def _layers(self, rows: Tensor, mode: str, rng: torch.Generator | None) -> Iterator[tuple]:
-        """(name, activation, ToRGB if its input is complete, the ToRGB's w) in order; lazily, to stop early."""
+    def _layers(self, rows: Tensor, mode: str, rng: torch.Generator | None) -> Iterator[tuple[str, Tensor]]:
+        """(name, output) of the styled convolutions, lazily, so that a caller can stop early."""
         if mode not in NOISE_MODES or (mode == "random" and rng is None):
             raise ValueError(f"StyleGAN2: noise_mode={mode!r} with rng={rng}; expected one of "
                              f"{', '.join(NOISE_MODES)}, and an rng for 'random'")
         kind = rows.device.type
         x = self.synthesis.b4.const[None]
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        if kind == "cpu":  # upsampling convolutions are twice as quick, and band matrices apply without copies
+            x = x.contiguous(memory_format=torch.channels_last)
         for i, (name, conv) in enumerate(self._convs()):
             with torch.autocast(kind, enabled=False):
                 x = conv(x, rows[:, i], dtype, self.clamp, mode, rng)
-            last = name.endswith("conv1")
-            yield name, x, self._block(name).torgb if last else None, rows[:, i + 1]
+            yield name, x
 
     def _block(self, name: str) -> Block:
         return getattr(self.synthesis, name.split(".")[0])
