@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from methods import registry
 from methods.registry import did_you_mean
+from metrics import registry as metric_registry
 
 SUITES = Path(__file__).parent / "suites"
 PROFILES = Path(__file__).parent / "profiles"
@@ -23,12 +25,22 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _known_metric(name: str) -> str:
+    metric_registry.get(name)
+    return name
+
+
 class Entry(_Strict):
     """One method or metric as it stands in a table: ``variant`` tells two settings of one method apart."""
 
     name: str
     variant: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _exists(self) -> Entry:
+        registry.build(self.name, self.params)
+        return self
 
     @property
     def label(self) -> str:
@@ -53,7 +65,7 @@ class Suite(_Strict):
     n_directions: Count
     n_common: Count
     methods: list[Entry]
-    metrics: list[str]
+    metrics: list[Annotated[str, AfterValidator(_known_metric)]]
 
 
 class Latents(_Strict):
@@ -94,6 +106,13 @@ class Profile(_Strict):
     extractor: dict[str, Any] = Field(default_factory=dict)
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    @field_validator("methods")
+    @classmethod
+    def _exist(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, params in methods.items():
+            registry.build(name, params)
+        return methods
+
 
 def load_suite(name: str) -> Suite:
     """The suite of that name, or of that YAML file. Raises ConfigError."""
@@ -131,12 +150,19 @@ def _load(model: type[_Strict], path: Path):
                           f"({getattr(error, 'problem', error)})") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}:1: expected keys and values, got {type(data).__name__}")
-    if model is Suite and isinstance(data.get("methods"), list):
-        data["methods"] = [_entry(item) for item in data["methods"]]
+    if model is Suite:
+        data["methods"] = expand_methods(data.get("methods"))
     try:
         return model.model_validate(data)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(model, path, node, data, e) for e in error.errors())) from error
+
+
+def expand_methods(methods: Any) -> Any:
+    """``core`` and ``all`` stand for those groups; a list's items may be short forms of an Entry."""
+    if methods in ("core", "all"):
+        methods = registry.group(methods)
+    return [_entry(item) for item in methods] if isinstance(methods, list) else methods
 
 
 def _entry(item: Any) -> Any:
@@ -157,6 +183,8 @@ def _sentence(model: type[_Strict], path: Path, node: yaml.Node, data: Any, erro
         return f"{path}:{_line(node, loc)}: {did_you_mean('key', str(loc[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: this key is missing"
+    if error["type"] == "value_error":  # our own validators' sentences need nothing added
+        return f"{where}: {error['ctx']['error']}"
     return f"{where}: {error['msg']}; got {error['input']!r}"
 
 

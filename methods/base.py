@@ -74,6 +74,7 @@ class _Method:
         space: the latent space it searches, or None for the generator's own.
         needs: which fields of the context it reads ("extractor", "teacher", "density_ratio").
         deterministic: True where no random draw enters (one seed is enough).
+        core: whether suites that say ``methods: core`` run it; False for what only ``--methods all`` should cost.
         beats_random_by: margin in planted recovery that the contract test asks for, or None with ``why_not``.
     """
 
@@ -81,6 +82,7 @@ class _Method:
     source: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     deterministic: ClassVar[bool] = False
+    core: ClassVar[bool] = True
     beats_random_by: ClassVar[float | None] = None
     why_not: ClassVar[str] = ""
     test_params: ClassVar[dict] = {}
@@ -96,6 +98,10 @@ class _Method:
     def published_steps(cls) -> int:
         """Training steps in the paper's or release's own setting (0 for a closed form)."""
         return int(next((f.default for f in dataclasses.fields(cls) if f.name == "n_steps"), 0))
+
+    def images(self) -> int:
+        """How many images one discovery synthesises, both generators of a pair counted (0 for a closed form)."""
+        return 0
 
     def params(self) -> dict:
         """The hyperparameters as plain values."""

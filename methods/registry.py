@@ -8,6 +8,8 @@ import pkgutil
 from dataclasses import fields
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 import methods
 from methods.base import DirectionMethod, PairedMethod
 
@@ -61,14 +63,29 @@ def get(name: str) -> type[Method]:
     raise UnknownName(did_you_mean("method", name, list(found)) + reasons)
 
 
+def group(name: str) -> list[str]:
+    """Names of a group of methods: ``core`` or ``all``, in the order that tables have (floor first, ceiling last)."""
+    found, _ = load_all()
+    chosen = [n for n, cls in found.items() if name == "all" or cls.core]
+    return sorted(chosen, key=lambda n: ("teacher" in found[n].needs, n != "random", n))
+
+
 def build(name: str, params: dict | None = None) -> Method:
-    """An instance with ``params`` over the published defaults. Raises UnknownName for either kind of typo."""
+    """An instance with ``params`` over the published defaults.
+
+    Raises UnknownName for a method or hyperparameter that nothing has, ValueError for a value of the wrong type.
+    """
     cls = get(name)
     known = [f.name for f in fields(cls)]
     for key in params or {}:
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("hyperparameter", key, known))
-    return cls(**(params or {}))
+    try:
+        return TypeAdapter(cls).validate_python(params or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error
 
 
 def _file(cls: type) -> str:

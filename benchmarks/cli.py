@@ -1,0 +1,54 @@
+"""The command line: one function a command. Bad input gives a sentence and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from benchmarks import cli_run, cli_zoo
+
+COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
+    "run": cli_run.add_run, "list": cli_run.add_list, "show": cli_run.add_show, "check": cli_run.add_check,
+    "zoo": cli_zoo.add_zoo, "train-zoo": cli_zoo.add_train_zoo, "train-oracle": cli_zoo.add_train_oracle,
+}
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        sys.stderr.write(f"{self.prog}: {message}. See {self.prog} --help\n")
+        raise SystemExit(BAD_INPUT)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command; ``run`` is meant where none is named."""
+    top = _Parser(prog="run_bench.py", description="dirbench: compare methods that discover directions in the latent "
+                  "space of generative models. Without a command name, `run` is meant.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for add in COMMANDS.values():
+        add(commands)
+    return top
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command and returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv = ["run", *argv]
+    args = parser().parse_args(argv)
+    try:
+        return args.function(args)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; finished cells are kept and the same command goes on from there\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stdout = None
+        return 0
+    except Exception as error:
+        if os.environ.get("DIRBENCH_TRACEBACK"):
+            traceback.print_exc()
+        sentence = str(error) if isinstance(error, (ValueError, OSError, RuntimeError)) else repr(error)
+        sys.stderr.write(f"run_bench.py: {sentence}\n")
+        return BAD_INPUT

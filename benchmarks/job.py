@@ -1,0 +1,67 @@
+"""A job: one suite under one profile on one device, with every choice made; it travels to the workers as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+
+from benchmarks.config import Entry, Profile, Suite
+from methods import registry
+from methods.base import DirectionMethod, PairedMethod
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be computed, and where. ``digest`` names it."""
+
+    suite: Suite
+    profile: Profile
+    device: str
+    store: str
+
+    @property
+    def gans(self) -> list[str]:
+        """The compared GANs, in the suite's order (the controls' extra GANs are not among them)."""
+        chosen = self.profile.gans
+        return [g for g in self.suite.gans if chosen is None or g in chosen]
+
+    @property
+    def controls(self) -> list[Pair]:
+        """Same-data pairs; left out when a profile names its GANs and the control's are not among them."""
+        chosen = self.profile.gans
+        return [(a, b) for a, b in self.suite.controls if chosen is None or {a, b} <= set(chosen)]
+
+    @property
+    def all_gans(self) -> list[str]:
+        """The compared GANs and the controls' extra ones."""
+        return list(dict.fromkeys([*self.gans, *itertools.chain(*self.controls)]))
+
+    def ordered_pairs(self) -> list[Pair]:
+        """(reference, client) for every two GANs, both ways round, and the controls."""
+        return [*itertools.permutations(self.gans, 2), *self.controls]
+
+    def trained_pairs(self) -> list[Pair]:
+        """The pairs that a paired method is trained on: with the suite's reference, or all; and the controls."""
+        pairs = itertools.combinations(self.gans, 2)
+        if self.profile.pairs == "reference":
+            pairs = ((a, b) for a, b in pairs if self.suite.reference in (a, b))
+        return [*pairs, *self.controls]
+
+    def method(self, entry: Entry) -> DirectionMethod | PairedMethod:
+        """The method with its settings: published defaults < suite sizes < profile < the entry's own."""
+        params = {"n_directions": self.suite.n_directions}
+        if registry.get(entry.name).paired:
+            params["n_common"] = self.suite.n_common
+        return registry.build(entry.name, params | self.profile.methods.get(entry.name, {}) | entry.params)
+
+    def describe(self) -> dict:
+        """Everything that was decided, JSON-able; where the store lies is no part of it."""
+        return {"suite": self.suite.model_dump(), "profile": self.profile.model_dump(), "device": self.device}
+
+    def digest(self) -> str:
+        """16 hex digits over ``describe()``."""
+        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]

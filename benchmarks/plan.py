@@ -1,0 +1,119 @@
+"""The plan: a job cut into cells, each with what it needs, what it will synthesise and what is already there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.config import Entry
+from benchmarks.scoring import Scorer
+from benchmarks.workbench import Workbench
+from results.store import Step
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work.
+
+    Attributes:
+        id: ``kind/...``, unique in its plan and a valid relative path.
+        kind: "pool", "bank", "chance", "discover" or "score".
+        gans: one GAN or a (reference, client) pair.
+        needs: ids of cells that should be done before (the store would make them all the same, only later).
+        steps: the artifacts that it makes.
+        weight: rough cost in plain images, for the remaining time.
+    """
+
+    id: str
+    kind: str
+    gans: tuple[str, ...]
+    entry: Entry | None = None
+    seed: int = 0
+    needs: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = field(default=(), compare=False)
+    weight: float = 1.0
+    reverse: bool = False
+
+
+class Plan:
+    """All cells of a job, in an order in which they can be run one after another."""
+
+    def __init__(self, bench: Workbench, scorer: Scorer) -> None:
+        self.bench, self.scorer, self.job = bench, scorer, bench.job
+        cells = [*self._prepare(), *self._discover(), *self._chance(), *self._score()]
+        self.cells = {cell.id: cell for cell in cells}
+
+    def images(self) -> tuple[int, int]:
+        """(images still to synthesise, images that the whole plan stands for)."""
+        steps = {s.key: s for cell in self.cells.values() for s in cell.steps}.values()
+        return (sum(s.images for s in steps if not self.bench.store.has(s)), sum(s.images for s in steps))
+
+    def is_cached(self, cell: Cell) -> bool:
+        """Whether every artifact of the cell is in the store."""
+        return all(self.bench.store.has(step) for step in cell.steps)
+
+    def closure(self, ids: list[str]) -> list[str]:
+        """``ids`` and all that they need, in the plan's order."""
+        wanted, waiting = set(), list(ids)
+        while waiting:
+            cell = waiting.pop()
+            if cell not in wanted:
+                wanted.add(cell)
+                waiting.extend(self.cells[cell].needs)
+        return [cell for cell in self.cells if cell in wanted]
+
+    # -- cells ------------------------------------------------------------------------------------------------
+    def _needing(self, what: str) -> list[Entry]:
+        return [e for e in self.job.suite.methods if what in self.job.method(e).needs]
+
+    def _prepare(self):
+        if self._needing("density_ratio"):
+            for gan in dict.fromkeys(g for pair in self.job.trained_pairs() for g in pair):
+                step = self.bench.pool_step(gan)
+                yield Cell(f"pool/{gan}", "pool", (gan,), steps=(step,), weight=4 * step.images)
+        for gan in self.job.all_gans:
+            step = self.bench.bank_step(gan)
+            yield Cell(f"bank/{gan}", "bank", (gan,), steps=(step,), weight=step.images)
+
+    def _discover(self):
+        cells = []
+        for entry in self.job.suite.methods:
+            method = self.job.method(entry)
+            places = self.job.trained_pairs() if method.paired else [(g,) for g in self.job.all_gans]
+            for gans in places:
+                for seed in self.job.profile.seeds:
+                    found = self.bench.directions_step(entry, gans, seed)
+                    steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in range(len(gans))))
+                    needs = [f"pool/{g}" for g in gans] if "density_ratio" in method.needs else []
+                    cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
+                    weight = cost * found.images + sum(s.images for s in steps[1:])
+                    cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
+                                      tuple(needs), steps, weight))
+        return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
+
+    def _chance(self):
+        for gans in [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()]:
+            yield Cell(f"chance/{'-'.join(gans)}", "chance", gans, needs=tuple(f"bank/{g}" for g in gans),
+                       steps=(self.scorer.chance_step(gans),), weight=300)
+
+    def _score(self):
+        for entry in self.job.suite.methods:
+            trained = set(self.job.trained_pairs())
+            paired = self.job.method(entry).paired
+            singles = [(g,) for g in self.job.all_gans] if not paired else []
+            for gans in [*singles, *self.job.ordered_pairs()]:
+                if paired and gans not in trained and gans[::-1] not in trained:
+                    continue
+                for seed in self.job.profile.seeds:
+                    yield self._score_cell(entry, gans, seed)
+
+    def _score_cell(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Cell:
+        places = dict.fromkeys(self.scorer.trained_on(entry, gans))
+        needs = [self._id("discover", entry, on, seed) for on in places]
+        order = self.job.all_gans
+        reverse = len(gans) == 2 and order.index(gans[0]) > order.index(gans[1])
+        return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed,
+                    (*needs, f"chance/{'-'.join(gans)}"), (self.scorer.score_step(entry, gans, seed),), 60, reverse)
+
+    @staticmethod
+    def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:
+        return f"{kind}/{entry.label}/{'-'.join(gans)}/seed{seed}"

@@ -1,0 +1,129 @@
+"""A run's folder: whose plan it belongs to, what made it, its cells' records, and the rows gathered from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.job import Job
+from benchmarks.plan import Plan
+from results.rows import COLUMNS, make_rows, write_rows
+from results.store import write_atomically
+
+ROOT = Path(__file__).parent.parent
+CELL_COLUMNS = ("cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
+                "seconds", "made_seconds", "images", "artifacts")
+
+
+class FolderError(ValueError):
+    """The run's folder cannot be used; the message says why and what to do."""
+
+
+def open_folder(out: Path, job: Job) -> None:
+    """Makes ``out`` for ``job``, or checks that it is the same job's from before. Raises FolderError."""
+    plan = out / "plan.json"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not plan.exists():
+            if any(out.iterdir()):
+                raise FolderError(f"{out} has files in it but is not a run's folder; choose an empty or a new one")
+            write_atomically(plan, json.dumps({"digest": job.digest(), **job.describe()}, indent=1))
+            return
+    except OSError as error:
+        raise FolderError(f"{out} cannot be written to ({error.strerror}); choose another folder with --out") from error
+    try:
+        theirs = json.loads(plan.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FolderError(f"{plan} is not readable JSON ({error}); choose another folder with --out") from error
+    if theirs.get("digest") != job.digest():
+        raise FolderError(f"{out} belongs to another plan: {_difference(theirs, job.describe())}. Choose another folder "
+                          "with --out; what both plans share is in the store and is not computed again")
+
+
+def _difference(theirs: dict, ours: dict, path: str = "") -> str:
+    for key in ours:
+        a, b = theirs.get(key), ours[key]
+        if a != b:
+            name = f"{path}{key}"
+            if isinstance(a, dict) and isinstance(b, dict):
+                return _difference(a, b, f"{name}.")
+            return f"{name} is {json.dumps(a)[:200]} there and {json.dumps(b)[:200]} here"
+    return "it was made by another version of the plan"
+
+
+def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
+    """What made the numbers: commit, versions, hardware, hashes of everything that was loaded, and the command."""
+    import importlib.metadata as metadata
+
+    import torch
+    libraries = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "safetensors", "efficientnet-lite-pytorch")
+    bench = plan.bench
+    return {
+        "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
+        "profile_title": job.profile.title, "pairs": job.profile.pairs, "seeds": list(job.profile.seeds),
+        "zoo": bench.zoo.title, "oracle": job.suite.oracle, "extractor": job.suite.extractor,
+        "readable_attributes": sum(bench.oracle.readable), "command": command, **_commit(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in libraries},
+        "hardware": {"device": job.device, "processor": _processor(), "system": platform.platform(terse=True),
+                     **({"gpu": torch.cuda.get_device_name(job.device)} if job.device.startswith("cuda") else {})},
+        "hashes": {"gans": {g: bench.zoo.hash(g) for g in job.all_gans}, **bench._marks},
+        "methods": {e.label: job.method(e).params() for e in job.suite.methods},
+        "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha, "plan": job.digest()}
+
+
+def _commit() -> dict:
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    return {"commit": git("rev-parse", "HEAD") or "unknown", "dirty": bool(git("status", "--porcelain"))}
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """(rows, cells, ids without a record) from the records in ``out``; writes rows.csv, cells.csv and configs.json."""
+    records, absent = [], []
+    for cell in plan.cells:
+        path = out / "cells" / f"{cell}.json"
+        records.append(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else absent.append(cell)
+    configs, rows = {}, []
+    for record in records:
+        for row in record["rows"]:
+            config = _config(job, plan, row, record)
+            row["config_id"] = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+            configs[row["config_id"]] = config
+            rows.append({column: row.get(column, math.nan) for column in COLUMNS})
+    frame = make_rows(rows)
+    cells = pd.DataFrame([{c: "; ".join(r[c]) if c == "artifacts" else r[c] for c in CELL_COLUMNS} for r in records],
+                         columns=CELL_COLUMNS)
+    write_rows(frame, out / "rows.csv")
+    write_atomically(out / "cells.csv", cells.to_csv(index=False))
+    write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))
+    return frame, cells, absent
+
+
+def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:
+    """Everything about a row that has no column: strength, split, sign handling, sizes and hashes."""
+    entry = next(e for e in job.suite.methods if (e.name, e.variant) == (row["method"], row["variant"]))
+    published = row["protocol"].startswith("published")
+    return {"alpha": job.suite.alpha, "split": "none" if published else job.profile.latents.model_dump(),
+            "sign": "signed" if published else "sign-free", "changes": "probabilities" if published
+            else "logits in units of each attribute's spread", "bootstrap": job.profile.bootstrap,
+            "chance": job.profile.chance.model_dump(), "params": job.method(entry).params(),
+            "oracle": plan.bench._marks["oracle"]}

@@ -1,0 +1,172 @@
+"""Runs a plan's cells, in this process or in several, and records each the moment it is finished."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.job import Job
+from benchmarks.plan import Cell, Plan
+from benchmarks.scoring import Scorer
+from benchmarks.workbench import Workbench
+from methods.base import NotApplicable
+from results.store import write_atomically
+
+Record = dict
+Progress = Callable[[int, int], None]
+
+_plan: Plan | None = None  # one a worker process, set by _start
+_shares = None  # shared array: how much of each cell is done
+
+
+def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progress | None = None) -> Record:
+    """Does one cell and returns its record; whatever goes wrong is in the record, never raised.
+
+    ``failed``: records of cells that this one needs and that did not succeed; then it is not tried.
+    """
+    start, images = time.perf_counter(), sum(s.images for s in cell.steps if not plan.bench.store.has(s))
+    cached, rows, status, reason = plan.is_cached(cell), [], "ok", ""
+    try:
+        if failed:
+            first = next(iter(failed.values()))
+            status, reason = first["status"], first["reason"]
+        else:
+            rows = _do(plan, cell, progress)
+    except NotApplicable as error:
+        status, reason = "not_applicable", str(error)
+    except Exception as error:  # a failing cell must not take the run down
+        status, reason = "failed", f"{type(error).__name__}: {error}".replace("\n", " ")
+    if status != "ok" and cell.kind == "score":
+        rows = plan.scorer.failed_rows(cell.entry, cell.gans, cell.seed, status, reason, cell.reverse)
+    return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
+            "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
+            "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status, "reason": reason,
+            "cached": cached, "seconds": round(time.perf_counter() - start, 3), "images": images if status == "ok" else 0,
+            "made_seconds": _made_seconds(plan, cell) if status == "ok" else 0.0,
+            "artifacts": [f"{s.kind}/{s.key}" for s in cell.steps], "rows": rows}
+
+
+def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
+    bench, scorer = plan.bench, plan.scorer
+    if cell.kind == "pool":
+        bench.pool(*cell.gans)
+    elif cell.kind == "bank":
+        bench.bank(*cell.gans)
+    elif cell.kind == "chance":
+        scorer.chance(cell.gans)
+    elif cell.kind == "discover":
+        for side in range(len(cell.gans)):
+            bench.responses(cell.entry, cell.gans, side, cell.seed, progress)
+    else:
+        return scorer.score(cell.entry, cell.gans, cell.seed, cell.reverse)
+    return []
+
+
+def _made_seconds(plan: Plan, cell: Cell) -> float:
+    """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it."""
+    return round(sum(plan.bench.store.record(s)["seconds"] for s in cell.steps), 3)
+
+
+def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[Record]:
+    """Runs the cells ``ids`` and writes ``out/cells/<id>.json`` as each is finished; returns their records.
+
+    Cells start when what they need is done. KeyboardInterrupt ends the workers and is raised again.
+    """
+    runner = _run_here if workers == 1 else _run_apart
+    records: dict[str, Record] = {}
+    for record in runner(job, plan, ids, workers):
+        records[record["cell"]] = record
+        write_atomically(out / "cells" / f"{record['cell']}.json", json.dumps(record))
+        if record["status"] == "failed":
+            tqdm.write(f"failed: {record['cell']}: {record['reason']}")
+    return [records[i] for i in ids]
+
+
+def _bar(plan: Plan, ids: list[str]) -> tqdm:
+    return tqdm(total=round(sum(plan.cells[i].weight for i in ids)), unit="img", unit_scale=True, smoothing=0.05,
+                bar_format="{percentage:3.0f}% {bar:20} {elapsed} elapsed, {remaining} left {postfix}", dynamic_ncols=True)
+
+
+def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record]:
+    return {n: done[n] for n in cell.needs if n in done and done[n]["status"] != "ok"}
+
+
+def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:
+    torch.set_num_threads(1)
+    done: dict[str, Record] = {}
+    with _bar(plan, ids) as bar:
+        for i in ids:
+            cell, shown = plan.cells[i], 0.0
+            bar.set_postfix_str(i)
+
+            def progress(part: int, total: int, cell: Cell = cell) -> None:
+                nonlocal shown
+                now = cell.weight * part / max(total, 1)
+                bar.update(max(0.0, now - shown))
+                shown = max(now, shown)
+
+            done[i] = run_cell(plan, cell, _failed(plan, cell, done), progress)
+            bar.update(cell.weight - shown)
+            yield done[i]
+
+
+def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:
+    # A forked worker shares what the parent has loaded, but CUDA does not survive a fork.
+    context = multiprocessing.get_context("fork" if torch.device(job.device).type == "cpu" else "spawn")
+    shares = context.Array("d", len(ids), lock=False)
+    index = {i: n for n, i in enumerate(ids)}
+    waiting, running, done = dict.fromkeys(ids), {}, {}
+    pool = ProcessPoolExecutor(workers, context, _start, (job, shares))
+    try:
+        with _bar(plan, ids) as bar:
+            while waiting or running:
+                ready = [i for i in waiting if all(n in done or n not in index for n in plan.cells[i].needs)]
+                for i in ready[:2 * workers - len(running)]:
+                    del waiting[i]
+                    running[pool.submit(_work, i, index[i], _failed(plan, plan.cells[i], done))] = i
+                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    i = running.pop(future)
+                    done[i] = future.result()
+                    shares[index[i]] = 1.0
+                    yield done[i]
+                bar.n = round(sum(plan.cells[i].weight * shares[n] for i, n in index.items()))
+                bar.set_postfix_str(f"{len(done)} of {len(ids)} cells", refresh=False)
+                bar.refresh()
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise RuntimeError("a worker process died (out of memory, or killed); finished cells are kept: "
+                           "run the same command again, perhaps with fewer --workers") from error
+    finally:
+        for process in (getattr(pool, "_processes", None) or {}).values():
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(job: Job, shares) -> None:
+    global _plan, _shares
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":  # a worker must not outlive a parent that is killed (PR_SET_PDEATHSIG)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    bench = Workbench(job)
+    _plan, _shares = Plan(bench, Scorer(bench)), shares
+
+
+def _work(cell: str, index: int, failed: dict[str, Record]) -> Record:
+    def progress(part: int, total: int) -> None:
+        _shares[index] = 0.99 * part / max(total, 1)
+
+    return run_cell(_plan, _plan.cells[cell], failed, progress)

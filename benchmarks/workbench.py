@@ -1,0 +1,198 @@
+"""The workbench makes each artifact of a job once: pools, ratios, directions, responses, chance levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import torch
+
+from benchmarks.config import Entry
+from benchmarks.counting import count_images
+from benchmarks.generators.base import Generator
+from benchmarks.generators.zoo import load_zoo
+from benchmarks.job import Job, Pair
+from benchmarks.latents import evaluation_latents
+from methods.base import Context
+from methods.directions import Directions
+from methods.random_directions import RandomDirections
+from metrics.responses import Responses, images_needed, respond
+from oracles import registry as judges
+from oracles.base import AttributeOracle, FeatureExtractor
+from oracles.density_ratio import DensityRatio, feature_pool, train_density_ratio
+from results.store import Step, Store
+
+Progress = Callable[[int, int], None]
+
+
+class Workbench:
+    """Loads what a job names and makes its artifacts through the store.
+
+    For each artifact there is a ``..._step`` (what it depends on, hence its key; cheap) and a getter that returns the
+    artifact, making it and whatever it needs first. Getters may be called from any process in any order.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.store = Store(job.store)
+        self.zoo = load_zoo(job.suite.zoo)
+        self.versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__,
+                         "scikit-learn": sklearn.__version__, "device": torch.device(job.device).type}
+        self.generator: Callable[[str], Generator] = lru_cache(2)(self._generator)
+
+    # -- judges and generators ---------------------------------------------------------------------------
+    def _generator(self, name: str) -> Generator:
+        return self.zoo.load(name, self.job.device)
+
+    @cached_property
+    def oracle(self) -> AttributeOracle:
+        """The oracle that scores."""
+        return judges.oracle(self.job.suite.oracle).to(self.job.device)
+
+    @cached_property
+    def teacher(self) -> AttributeOracle | None:
+        """The oracle that supervised methods learn from."""
+        return judges.oracle(self.job.suite.teacher).to(self.job.device) if self.job.suite.teacher else None
+
+    @cached_property
+    def extractor(self) -> FeatureExtractor:
+        """The features that methods compare images in."""
+        return judges.extractor(self.job.suite.extractor, **self.job.profile.extractor).to(self.job.device)
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        return {"oracle": self.oracle.fingerprint(), "extractor": self.extractor.fingerprint(),
+                "teacher": self.teacher.fingerprint() if self.teacher else "none"}
+
+    def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
+        return Step(kind, modules, inputs, self.versions, images)
+
+    def _generator_module(self, gan: str) -> str:
+        return self.zoo.module(gan)
+
+    # -- feature pools and density ratios ------------------------------------------------------------------
+    def pool_step(self, gan: str) -> Step:
+        """Features of images of one GAN, sampled and embedded once, whatever pairs it is in."""
+        size = self.job.profile.ratio.pool
+        return self._step("pool", (self._generator_module(gan), type(self.extractor).__module__,
+                                   "oracles.density_ratio"), size, gan=self.zoo.hash(gan), size=size,
+                          extractor=self._marks["extractor"], chunk=self.job.profile.chunk)
+
+    def pool(self, gan: str) -> torch.Tensor:
+        """[n, F] features of ``gan``."""
+        step = self.pool_step(gan)
+
+        def build(folder: Path) -> None:
+            rng = torch.Generator().manual_seed(int(step.key[:12], 16))
+            features = feature_pool(self.generator(gan), self.extractor, self.job.profile.ratio.pool, rng,
+                                    self.job.profile.chunk)
+            np.save(folder / "features.npy", features.cpu().numpy().astype(np.float16))
+
+        return torch.from_numpy(np.load(self.store.make(step, build) / "features.npy")).float().to(self.job.device)
+
+    def ratio_step(self, pair: Pair, loss: str, seed: int) -> Step:
+        """Density ratios between two GANs in feature space."""
+        sizes = self.job.profile.ratio
+        return self._step("ratio", ("oracles.density_ratio",), loss=loss, seed=seed, steps=sizes.steps, batch=sizes.batch,
+                          pools=[self.pool_step(g).key for g in pair])
+
+    def ratio(self, pair: Pair, loss: str, seed: int) -> DensityRatio:
+        """The trained ratio of ``pair``."""
+        step, sizes = self.ratio_step(pair, loss, seed), self.job.profile.ratio
+
+        def build(folder: Path) -> None:
+            rng = torch.Generator().manual_seed(int(step.key[:12], 16))
+            train_density_ratio(*map(self.pool, pair), loss=loss, steps=sizes.steps, batch=sizes.batch,
+                                rng=rng).save(folder / "ratio.safetensors")
+
+        return DensityRatio.load(self.store.make(step, build) / "ratio.safetensors").to(self.job.device)
+
+    # -- directions ---------------------------------------------------------------------------------------
+    def directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
+        """Discovery by one method on one generator, or on a pair."""
+        method = self.job.method(entry)
+        inputs = {"method": method.name, "params": method.params(), "gans": [self.zoo.hash(g) for g in gans],
+                  "chunk": self.job.profile.chunk}
+        modules = [type(method).__module__, *map(self._generator_module, gans)]
+        if not method.deterministic:
+            inputs["seed"] = seed
+        if "extractor" in method.needs:
+            inputs["extractor"] = self._marks["extractor"]
+            modules.append(type(self.extractor).__module__)
+        if "teacher" in method.needs:
+            inputs["teacher"] = self._marks["teacher"]
+            modules.append(type(self.teacher).__module__)
+        if "density_ratio" in method.needs:
+            inputs["ratio"] = self.ratio_step(gans, method.ratio_loss, seed).key
+        return self._step("directions", tuple(modules), method.images(), **inputs)
+
+    def directions(self, entry: Entry, gans: tuple[str, ...], seed: int,
+                   progress: Progress | None = None) -> list[Directions]:
+        """Directions for each of ``gans``."""
+        step, method = self.directions_step(entry, gans, seed), self.job.method(entry)
+
+        def build(folder: Path) -> dict:
+            needs = method.needs
+            context = Context(
+                seed=seed, chunk=self.job.profile.chunk, checkpoint=self.store.checkpoint(step),
+                progress=progress or (lambda done, total: None),
+                extractor=self.extractor if "extractor" in needs else None,
+                teacher=self.teacher if "teacher" in needs else None,
+                density_ratio=self.ratio(gans, method.ratio_loss, seed) if "density_ratio" in needs else None)
+            generators = [self.generator(g) for g in gans]
+            with count_images(*generators) as count:
+                found = (method.discover_pair(*generators, context) if method.paired
+                         else [method.discover(*generators, context)])
+            for gan, directions in zip(gans, found, strict=True):
+                directions.save(folder / f"{gan}.safetensors")
+            return {"images_made": count.images}
+
+        folder = self.store.make(step, build)
+        return [Directions.load(folder / f"{gan}.safetensors").to(self.job.device) for gan in gans]
+
+    # -- responses ----------------------------------------------------------------------------------------
+    def responses_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:
+        """What the scoring oracle sees when the directions of ``gans[side]`` are applied."""
+        latents = self.job.profile.latents
+        n = latents.match + latents.score
+        return self._step("responses", ("metrics.responses", "benchmarks.latents", type(self.oracle).__module__,
+                                        self._generator_module(gans[side])),
+                          images_needed(n, self.job.method(entry).n_directions),
+                          directions=self.directions_step(entry, gans, seed).key, side=side, n=n, seed=seed,
+                          gan=self.zoo.hash(gans[side]), oracle=self._marks["oracle"], alpha=self.job.suite.alpha,
+                          chunk=self.job.profile.chunk)
+
+    def responses(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int,
+                  progress: Progress | None = None) -> Responses:
+        """Logits before and after every edit, on the seed's evaluation latents."""
+        step = self.responses_step(entry, gans, side, seed)
+        return self._respond(step, gans[side], seed, lambda: self.directions(entry, gans, seed, progress)[side])
+
+    def bank_step(self, gan: str) -> Step:
+        """Responses of many random directions of one GAN: what chance levels are drawn from."""
+        latents, size = self.job.profile.latents, self.job.profile.chance.bank
+        n = latents.match + latents.score
+        return self._step("responses", ("metrics.responses", "benchmarks.latents", "methods.random_directions",
+                                        type(self.oracle).__module__, self._generator_module(gan)),
+                          images_needed(n, size), bank=size, n=n, seed="chance", gan=self.zoo.hash(gan),
+                          oracle=self._marks["oracle"], alpha=self.job.suite.alpha, chunk=self.job.profile.chunk)
+
+    def bank(self, gan: str) -> Responses:
+        """Responses of the chance bank, on latents of its own."""
+        def directions() -> Directions:
+            method = RandomDirections(n_directions=self.job.profile.chance.bank)
+            return method.discover(self.generator(gan), Context(seed=2**32 + 1))  # a seed that no suite uses
+
+        return self._respond(self.bank_step(gan), gan, "chance", directions)
+
+    def _respond(self, step: Step, gan: str, seed: int | str, directions: Callable[[], Directions]) -> Responses:
+        def build(folder: Path) -> None:
+            found, generator = directions(), self.generator(gan)
+            latents = evaluation_latents(generator, found.space, step.inputs["n"], seed)
+            respond(generator, found, self.oracle, latents, self.job.suite.alpha,
+                    self.job.profile.chunk).save(folder / "responses.safetensors")
+
+        return Responses.load(self.store.make(step, build) / "responses.safetensors")
