@@ -12,7 +12,7 @@ State = Mapping[str, Tensor]
 
 
 def detect_layout(state: State) -> str:
-    """``"ada"`` (NVlabs stylegan2-ada-pytorch) or ``"rosinality"`` (stylegan2-pytorch) of a generator's state.
+    """``"ada"`` (NVlabs stylegan2-ada-pytorch) or ``"rosinality"`` (stylegan2-pytorch), by a state's names.
 
     Raises:
         ValueError: the names fit neither.
@@ -22,9 +22,10 @@ def detect_layout(state: State) -> str:
     if "input.input" in state and "conv1.conv.modulation.weight" in state:
         return "rosinality"
     shown = ", ".join(list(state)[:4]) or "nothing"
-    raise ValueError(f"unknown StyleGAN2 checkpoint layout: the state dict holds {shown}, ...; expected the generator "
-                     "of NVlabs stylegan2-ada-pytorch (synthesis.b4.const, mapping.fc0.weight, ...) or of rosinality "
-                     "stylegan2-pytorch (input.input, conv1.conv.modulation.weight, ...: the entry g_ema of its file)")
+    raise ValueError(
+        f"unknown StyleGAN2 checkpoint layout: the state dict holds {shown}, ...; expected the generator of "
+        "NVlabs stylegan2-ada-pytorch (synthesis.b4.const, mapping.fc0.weight, ...) or of rosinality "
+        "stylegan2-pytorch (input.input, conv1.conv.modulation.weight, ...: the entry g_ema of its file)")
 
 
 def to_ada(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
