@@ -1,0 +1,138 @@
+"""The store: whole artifacts or none, one maker at a time, and a key that every ingredient moves."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from results import code_hash as code
+from results.store import Step, Store, StoreError
+
+BASE = {"kind": "responses", "modules": ("results.rows",), "inputs": {"a": 1, "b": [1, 2]}, "versions": {"torch": "2.13"}}
+
+
+@pytest.mark.parametrize("change", [
+    {"kind": "directions"},
+    {"modules": ("results.store",)},
+    {"inputs": {"a": 2, "b": [1, 2]}},
+    {"inputs": {"a": 1, "b": [2, 1]}},
+    {"inputs": {"a": 1, "b": [1, 2], "c": None}},
+    {"versions": {"torch": "2.12"}},
+], ids=str)
+def test_every_ingredient_moves_the_key(change):
+    assert Step(**BASE | change).key != Step(**BASE).key
+
+
+def test_order_and_image_count_do_not_move_the_key():
+    turned = BASE | {"inputs": {"b": [1, 2], "a": 1}, "images": 7}
+    assert Step(**turned).key == Step(**BASE).key
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of two modules, entry -> helper, that counts as the project's."""
+    folder = tmp_path / "toyproject"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "helper.py").write_text("def value():\n    return 1\n")
+    (folder / "entry.py").write_text("from toyproject.helper import value\n")
+    (folder / "other.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(code, "PACKAGES", ("toyproject",))
+    code._parse.cache_clear()
+    yield folder
+    code._parse.cache_clear()
+    sys.modules.pop("toyproject", None)
+
+
+@pytest.mark.parametrize("file, text, moves", [
+    ("entry.py", "from toyproject.helper import value\ny = 2\n", True),
+    ("helper.py", "def value():\n    return 2\n", True),
+    ("helper.py", '"""Now explained."""\n\n\ndef value():\n    return 1  # one\n', False),
+    ("other.py", "x = 2\n", False),
+])
+def test_the_key_follows_the_code_that_a_step_imports(package, file, text, moves):
+    before = code.code_hash("toyproject.entry")
+    (package / file).write_text(text)
+    code._parse.cache_clear()
+    assert (code.code_hash("toyproject.entry") != before) == moves
+
+
+def test_make_keeps_what_build_wrote_and_builds_once(tmp_path):
+    store, step, calls = Store(tmp_path), Step(**BASE), []
+
+    def build(folder: Path) -> dict:
+        calls.append(1)
+        (folder / "x.txt").write_text("hello")
+        return {"note": 3}
+
+    assert not store.has(step)
+    first, second = store.make(step, build), store.make(step, build)
+    assert first == second and len(calls) == 1 and store.has(step)
+    assert (first / "x.txt").read_text() == "hello"
+    record = store.record(step)
+    assert record["note"] == 3 and record["inputs"] == BASE["inputs"] and record["seconds"] >= 0
+
+
+def test_a_failed_build_leaves_nothing_but_its_checkpoint(tmp_path):
+    store, step = Store(tmp_path), Step(**BASE)
+
+    def build(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        store.checkpoint(step).write_text("state")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        store.make(step, build)
+    assert not store.has(step) and not list((tmp_path / "responses").iterdir())
+    assert store.checkpoint(step).read_text() == "state"
+    store.make(step, lambda folder: None)
+    assert store.has(step) and not store.checkpoint(step).exists()
+
+
+def _slow(root: str, log: str) -> None:
+    def build(folder: Path) -> None:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        (folder / "half.txt").write_text("half")
+        time.sleep(0.5)
+        (folder / "x.json").write_text(json.dumps([1, 2, 3]))
+
+    Store(root).make(Step(**BASE), build)
+
+
+def test_two_processes_make_an_artifact_once(tmp_path):
+    log = tmp_path / "log"
+    processes = [multiprocessing.Process(target=_slow, args=(str(tmp_path / "s"), str(log))) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert all(p.exitcode == 0 for p in processes) and len(log.read_text().split()) == 1
+
+
+def test_a_killed_maker_leaves_no_artifact_and_the_next_one_goes_on(tmp_path):
+    log = tmp_path / "log"
+    process = multiprocessing.Process(target=_slow, args=(str(tmp_path / "s"), str(log)))
+    process.start()
+    while not log.exists():
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    store = Store(tmp_path / "s")
+    assert not store.has(Step(**BASE))
+    _slow(str(tmp_path / "s"), str(log))
+    folder = store.path(Step(**BASE))
+    assert json.loads((folder / "x.json").read_text()) == [1, 2, 3]
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]  # the killed one's half is gone
+
+
+def test_an_unwritable_store_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be written to .* --store or DIRBENCH_STORE"):
+        Store(tmp_path / "file" / "store")
