@@ -33,10 +33,10 @@ def code_hash(*modules: str) -> str:
 @lru_cache(maxsize=None)
 def _parse(module: str) -> tuple[str, tuple[str, ...]]:
     """(hash of the module's syntax, project modules it imports)."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    file = _file(module)
+    if file is None:
         raise ValueError(f"no module named {module}, so its code cannot be part of a key")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     _drop_documentation(tree)
     imports = set()
     for node in ast.walk(tree):
@@ -44,15 +44,18 @@ def _parse(module: str) -> tuple[str, tuple[str, ...]]:
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             imports.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
-    ours = tuple(sorted(name for name in imports if name.split(".")[0] in PACKAGES and _exists(name)))
+    ours = tuple(sorted(name for name in imports if name.split(".")[0] in PACKAGES and _file(name)))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), ours
 
 
-def _exists(name: str) -> bool:
-    try:  # "from package.module import name" may mean a module or something inside one
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+def _file(name: str) -> Path | None:
+    """The source of a module, found without importing it; None for what is no module (a name inside one, say)."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0], *rest)
+    return next((f for f in (path.with_suffix(".py"), path / "__init__.py") if f.is_file()), None)
 
 
 def _drop_documentation(tree: ast.AST) -> None:

@@ -47,7 +47,7 @@ def package(tmp_path, monkeypatch):
     code._parse.cache_clear()
     yield folder
     code._parse.cache_clear()
-    sys.modules.pop("toyproject", None)
+    sys.modules.pop("toyproject", None)  # the next test's package is another
 
 
 @pytest.mark.parametrize("file, text, moves", [
