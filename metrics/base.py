@@ -16,7 +16,7 @@ RESAMPLES = 200
 
 
 class Inapplicable(Exception):
-    """The score does not exist for these inputs (nothing is missing, say); the row is marked so, with this reason."""
+    """The score does not exist for these inputs (nothing is missing, say); the message is the row's reason."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Score:
 
     Attributes:
         value: the score.
-        ci_low, ci_high: 95% interval over the scoring latents (directions and GANs held fixed), inside the metric's
-            bounds; NaN where it was not asked for.
+        ci_low, ci_high: 95% interval over the scoring latents (directions and GANs held fixed), inside the
+            metric's bounds; NaN where it was not asked for.
         n: number of latents of each GAN that it was scored on.
         details: plain JSON-able facts beside it (matched pairs, dead directions, ...).
     """
@@ -46,7 +46,8 @@ class SingleInputs:
         responses: of K directions and N latents, all M attributes of the oracle.
         n_match: the first ``n_match`` latents decide (which directions are dead); the rest are scored.
         names: the M attributes.
-        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols ignore it.
+        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols
+            ignore it.
         seed: of the bootstrap.
     """
 
@@ -66,14 +67,15 @@ class PairInputs:
 
     Attributes:
         reference, client: responses with the same attributes; N and K may differ.
-        n_match: the first ``n_match`` latents of each are the matching half (pairs, signs, unique set and dead
-            directions are decided there); the rest are the scoring half.
+        n_match: the first ``n_match`` latents of each are the matching half (pairs, signs, unique set and
+            dead directions are decided there); the rest are the scoring half.
         n_common: how many directions are common to both; the other ``K - n_common`` are unique.
         paired: whether direction i of one corresponds to direction i of the other (a paired method's answer).
         names: the M attributes.
-        missing: indices of the attributes that vary in the reference's data and not in the client's (headline S).
+        missing: indices of the attributes that vary in the reference's data but not in the client's; headline S.
         excluded: indices of the attributes that the client's subset excludes by its name (S as published).
-        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols ignore it.
+        readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols
+            ignore it.
         seed: of the bootstrap.
     """
 
@@ -96,11 +98,12 @@ class PairInputs:
                              f"{len(self.client)} client directions; expected 1 to {fewest}")
         bad = [i for i in (*self.missing, *self.excluded) if not 0 <= i < len(self.names)]
         if bad:
-            raise ValueError(f"missing or excluded attributes {bad} are out of range 0 to {len(self.names) - 1}")
+            raise ValueError(f"missing or excluded attributes {bad} are out of range: there are "
+                             f"{len(self.names)}, counted from 0")
 
 
 class Metric(ABC):
-    """One score. Subclass it (or ``SingleMetric``, ``PairMetric``) in ``metrics/<name>.py``: that is all it takes.
+    """One score. Subclass it (or ``SingleMetric``, ``PairMetric``) in ``metrics/<name>.py``, and it is found.
 
     Class attributes:
         name: as in suites and tables.
@@ -109,6 +112,7 @@ class Metric(ABC):
         bounds: the values it can take, inclusive; infinities allowed.
         needs: ``"single"`` (``SingleInputs``) or ``"pair"`` (``PairInputs``).
         protocols: the ways to compute it, headline first.
+        ordered: false where a pair and the pair the other way round have the same score.
     """
 
     name: ClassVar[str] = ""
@@ -117,6 +121,7 @@ class Metric(ABC):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     needs: ClassVar[str] = ""
     protocols: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[bool] = True
 
     @abstractmethod
     def compute(self, inputs: SingleInputs | PairInputs, protocol: str, resamples: int = RESAMPLES) -> Score:
@@ -133,11 +138,13 @@ class Metric(ABC):
             raise ValueError(f'{cls.name} has no protocol "{protocol}"; it has {", ".join(cls.protocols)}')
 
 
-def _check(n_match: int, names: Sequence[str], readable: Sequence[bool] | None, *responses: Responses) -> None:
+def _check(n_match: int, names: Sequence[str], readable: Sequence[bool] | None,
+           *responses: Responses) -> None:
     for one in responses:
         if one.before.shape[1] != len(names):
             raise ValueError(f"{one.before.shape[1]} attributes in the responses, but {len(names)} names")
         if not 2 <= n_match <= one.n_samples - 2:
             raise ValueError(f"n_match={n_match} of {one.n_samples} latents: both halves need at least 2")
     if readable is not None and np.shape(readable) != (len(names),):
-        raise ValueError(f"readable has shape {np.shape(readable)}, expected one flag for each of {len(names)} names")
+        raise ValueError(f"readable has shape {np.shape(readable)}, expected one flag for each of "
+                         f"{len(names)} names")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metrics.base import PairInputs, SingleInputs
+from metrics.base import Inapplicable, PairInputs, SingleInputs
 from metrics.responses import Responses
 
 if TYPE_CHECKING:
-    from metrics.pair import PairMetric
-    from metrics.single import SingleMetric
+    from metrics.pair import PairCase, PairMetric
+    from metrics.single import SingleCase, SingleMetric
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Band:
 
 
 def band(scores: np.ndarray) -> Band:
-    """The band of null scores [draws]; NaNs (draws whose score does not exist) are left out, all NaN gives NaNs."""
+    """The band of null scores [draws]. NaNs (draws without a score) are left out; all NaN gives NaNs."""
     scores = scores[np.isfinite(scores)]
     if not len(scores):
         return Band(np.nan, np.nan, np.nan, 0)
@@ -41,8 +41,8 @@ def null_scores(metric: PairMetric, protocol: str, bank_reference: Responses, ba
 
     Args:
         bank_reference, bank_client: responses of many random directions (64, say) of the two GANs.
-        template: the pair's inputs; everything but its responses and ``paired`` is used (random directions correspond
-            by index as well as by anything).
+        template: the pair's inputs; everything but its responses and ``paired`` is used (random directions
+            correspond by index as well as by anything).
         k: directions in a draw, without replacement within a bank.
         rng: of the draws; seeded with ``template.seed`` if not given.
     Returns:
@@ -55,8 +55,8 @@ def null_scores(metric: PairMetric, protocol: str, bank_reference: Responses, ba
         _check_bank(bank, k)
     rng = np.random.default_rng(template.seed) if rng is None else rng
     case = metric.prepare(inputs, protocol, keep_samples=False)
-    return np.array([metric.point(case.select(rng.choice(len(bank_reference), k, replace=False),
-                                              rng.choice(len(bank_client), k, replace=False)))
+    return np.array([_point(metric, case.select(rng.choice(len(bank_reference), k, replace=False),
+                                                rng.choice(len(bank_client), k, replace=False)))
                      for _ in range(draws)])
 
 
@@ -66,9 +66,17 @@ def null_scores_single(metric: SingleMetric, protocol: str, bank: Responses, tem
     _check_bank(bank, k)
     rng = np.random.default_rng(template.seed) if rng is None else rng
     case = metric.prepare(replace(template, responses=bank), protocol, keep_samples=False)
-    return np.array([metric.point(case.select(rng.choice(len(bank), k, replace=False))) for _ in range(draws)])
+    return np.array([_point(metric, case.select(rng.choice(len(bank), k, replace=False)))
+                     for _ in range(draws)])
+
+
+def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> float:
+    try:
+        return metric.point(case)
+    except Inapplicable:
+        return np.nan
 
 
 def _check_bank(bank: Responses, k: int) -> None:
     if len(bank) < k:
-        raise ValueError(f"a null of {k} directions needs a bank of at least {k}, and this one has {len(bank)}")
+        raise ValueError(f"a null of {k} directions needs a bank of at least {k}; this one has {len(bank)}")

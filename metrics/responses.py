@@ -1,4 +1,4 @@
-"""Responses: what an oracle reads before and after each direction is applied, at both signs. Made once, scored often."""
+"""Responses: what an oracle reads before and after each direction is applied, at both signs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Responses:
     Attributes:
         before: [N, M] of the unedited images.
         plus: [K, N, M] after an edit of +strength; row i is the same latent as row i of ``before``.
-        minus: [K, N, M] after an edit of -strength (saturation makes this more than the mirror image of ``plus``).
+        minus: [K, N, M] after an edit of -strength (saturation makes this more than the mirror image of
+            ``plus``).
     Raises:
         ValueError: shapes that disagree, or values that are not finite.
     """
@@ -45,9 +46,9 @@ class Responses:
         for name in ("before", "plus", "minus"):
             bad = ~np.isfinite(getattr(self, name))
             if bad.any():
-                where = f"direction {int(bad.any((1, 2)).argmax())}" if name != "before" else "an unedited image"
-                raise ValueError(f"responses: {int(bad.sum())} logits in {name} are not finite (first: {where}); "
-                                 "the generator or the directions diverged")
+                where = "unedited images" if name == "before" else f"direction {bad.any((1, 2)).argmax()} first"
+                raise ValueError(f"responses: {int(bad.sum())} logits in {name} are not finite ({where}); the "
+                                 "generator or the directions diverged")
 
     def __len__(self) -> int:
         """K, the number of directions."""
@@ -97,15 +98,17 @@ def respond(generator: Generator, directions: Directions, oracle: AttributeOracl
             progress: Callable[[int, int], None] = lambda done, total: None) -> Responses:
     """The responses of ``oracle`` to every direction at +strength and -strength, for latents [N, D].
 
-    Unedited images are synthesised once and shared by all directions: ``images_needed(N, K)`` images in all, at most
-    ``chunk`` at a time. The answer does not depend on ``chunk`` (but for rounding). ``strength`` is in units of
-    ``directions.space``, which is also the space of ``latents``. ``progress(done, total)`` counts images.
+    Unedited images are synthesised once and shared by all directions: ``images_needed(N, K)`` images in all,
+    at most ``chunk`` at a time. The answer does not depend on ``chunk`` (but for rounding). ``strength`` is
+    in units of ``directions.space``, which is also the space of ``latents``. ``progress(done, total)`` counts
+    images.
     """
     device = generator.device
     latents, directions = latents.to(device), directions.to(device)
     n, k = len(latents), len(directions)
     if n == 0 or k == 0 or chunk < 1:
-        raise ValueError(f"respond: needs latents, directions and a chunk of at least 1; got {n}, {k} and {chunk}")
+        raise ValueError(f"respond: needs latents, directions and a chunk of at least 1; got {n}, {k} and "
+                         f"{chunk}")
     done, total = 0, images_needed(n, k)
 
     def read(edit: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
@@ -120,6 +123,6 @@ def respond(generator: Generator, directions: Directions, oracle: AttributeOracl
 
     with torch.inference_mode():
         before = read(lambda block: block)
-        sides = [np.stack([read(lambda block, i=i, step=step: directions.shift(block, i, step)) for i in range(k)])
-                 for step in (strength, -strength)]
+        sides = [np.stack([read(lambda block, i=i, step=step: directions.shift(block, i, step))
+                           for i in range(k)]) for step in (strength, -strength)]
     return Responses(before, *sides)

@@ -1,0 +1,31 @@
+"""How many directions do nothing that can be measured."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics.base import Score, SingleInputs
+from metrics.single import SingleCase, SingleMetric
+
+
+class DeadDirections(SingleMetric):
+    """Number of directions without measurable effect at either sign (``changes.live``).
+
+    Decided on the matching half; they are left out of every headline score. A count of decisions, so it has no
+    interval.
+    """
+
+    name = "dead_directions"
+    source = "this project; DESIGN, what makes a score trustworthy"
+    higher_is_better = False
+    bounds = (0.0, np.inf)
+    live_only = False
+
+    def standardised(self, change: np.ndarray) -> np.ndarray:
+        return change[0, :, :, :0]  # the decisions are all it needs
+
+    def values(self, means: np.ndarray, case: SingleCase) -> np.ndarray:
+        return np.full(len(means), float((~case.live).sum()))
+
+    def compute(self, inputs: SingleInputs, protocol: str, resamples: int = 0) -> Score:
+        return super().compute(inputs, protocol, resamples=0)

@@ -1,0 +1,206 @@
+"""Pair metrics: the protocols, and the base class that matches on one half and scores on the other."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from metrics.base import RESAMPLES, Inapplicable, Metric, PairInputs, Score
+from metrics.changes import changes, live, spread
+from metrics.matching import Match, match
+from metrics.responses import Responses
+from metrics.statistics import bootstrap_means, standard_interval
+
+
+@dataclass(frozen=True)
+class PairProtocol:
+    """How a pair is scored.
+
+    Attributes:
+        pairing: ``"greedy"`` or ``"index"``.
+        published: as the xGA release does it: probabilities, all attributes, the +strength edits only,
+            matched and scored on the same samples, dead directions like any other. Otherwise: standardised
+            logits, readable attributes, either sign, matched on one half and scored on the other, dead
+            directions left out.
+        centred: each GAN's common response (what its directions all do) is removed first.
+    """
+
+    pairing: str
+    published: bool = False
+    centred: bool = False
+
+
+PAIR_PROTOCOLS = {
+    "greedy": PairProtocol("greedy"),
+    "index": PairProtocol("index"),
+    "greedy-centred": PairProtocol("greedy", centred=True),
+    "published-greedy": PairProtocol("greedy", published=True),
+    "published-index": PairProtocol("index", published=True),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One GAN of a pair, reduced to what scores need; P signs, K directions, M attributes.
+
+    Attributes:
+        matching, scoring: [P, K, M] mean change over the matching and over the scoring samples.
+        live: [P, K] bool.
+        samples: [P, K, n, M] changes of the scoring samples, or None where no interval is wanted.
+    """
+
+    matching: np.ndarray
+    scoring: np.ndarray
+    live: np.ndarray
+    samples: np.ndarray | None
+
+    def select(self, ks: np.ndarray) -> Side:
+        """The directions ``ks``."""
+        samples = None if self.samples is None else self.samples[:, ks]
+        return Side(self.matching[:, ks], self.scoring[:, ks], self.live[:, ks], samples)
+
+    @property
+    def n_dead(self) -> int:
+        """Directions that are live at neither sign."""
+        return int((~self.live.any(0)).sum())
+
+
+@dataclass(frozen=True)
+class PairCase:
+    """A pair reduced for one protocol; ``asked`` is S, the missing attributes, as indices of ``names``."""
+
+    protocol: PairProtocol
+    reference: Side
+    client: Side
+    n_common: int
+    names: tuple[str, ...]
+    asked: tuple[int, ...]
+    n: int
+    seed: int
+
+    def select(self, reference: np.ndarray, client: np.ndarray) -> PairCase:
+        """The given directions of either side."""
+        return replace(self, reference=self.reference.select(reference), client=self.client.select(client))
+
+
+class PairMetric(Metric):
+    """A score of two GANs' mean changes, given a match. A subclass writes ``values``.
+
+    ``asks_for_missing`` is true where the score does not exist without any missing attribute.
+    """
+
+    needs: ClassVar[str] = "pair"
+    protocols: ClassVar[tuple[str, ...]] = tuple(PAIR_PROTOCOLS)
+    asks_for_missing: ClassVar[bool] = False
+
+    @abstractmethod
+    def values(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> np.ndarray:
+        """Scores [B] of B versions of mean changes, ``reference`` [B, P, K, M] and ``client`` [B, P, L, M]."""
+
+    def details(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> dict:
+        """Facts to keep beside the score of the mean changes ([1, P, K, M]), on top of the match itself."""
+        return {}
+
+    def prepare(self, inputs: PairInputs, protocol: str, keep_samples: bool = True) -> PairCase:
+        """The inputs reduced to mean changes. Raises Inapplicable where the pair has no such score."""
+        self.check_protocol(protocol)
+        how = PAIR_PROTOCOLS[protocol]
+        if how.pairing == "index" and not inputs.paired:
+            raise Inapplicable("the directions of the two GANs do not correspond by index")
+        everything = how.published or inputs.readable is None
+        counts = np.ones(len(inputs.names), bool) if everything else np.asarray(inputs.readable, bool)
+        wanted = inputs.excluded if how.published else inputs.missing
+        place = np.cumsum(counts) - 1
+        asked = tuple(int(place[s]) for s in sorted(set(wanted)) if counts[s])
+        if self.asks_for_missing and not asked:
+            raise Inapplicable("the client's subset excludes nothing by its name" if how.published else
+                               "no readable attribute is missing from the client's data")
+        reference, client = inputs.reference.attributes(counts), inputs.client.attributes(counts)
+        scale = None if how.published else spread(reference.before, client.before)
+        sides = [_side(responses, scale, inputs.n_match, keep_samples) for responses in (reference, client)]
+        n = min(r.n_samples for r in (reference, client)) - (0 if how.published else inputs.n_match)
+        names = tuple(name for name, kept in zip(inputs.names, counts) if kept)
+        return PairCase(how, *sides, inputs.n_common, names, asked, n, inputs.seed)
+
+    def point(self, case: PairCase) -> float:
+        """The score alone."""
+        found, _, means = self._decide(case)
+        return float(self.values(*means, found, case)[0])
+
+    def compute(self, inputs: PairInputs, protocol: str, resamples: int = RESAMPLES) -> Score:
+        case = self.prepare(inputs, protocol, keep_samples=resamples > 0)
+        found, fixed, means = self._decide(case)
+        value = float(self.values(*means, found, case)[0])
+        low = high = np.nan
+        if resamples:
+            rng = np.random.default_rng(case.seed)
+            stacks = [bootstrap_means(side.samples, resamples, rng) for side in (case.reference, case.client)]
+            replicates = self.values(*(f(stack) for f, stack in zip(fixed, stacks)), found, case)
+            low, high = standard_interval(value, replicates, self.bounds)
+        pairs = [[int(i), int(j), 1 - 2 * int(p), 1 - 2 * int(q), round(float(c), 6)]
+                 for (i, j), (p, q), c in zip(found.pairs, found.poles, found.cosines)]
+        details = {"pairs": pairs, "unique": found.unique.tolist(), "dead_reference": case.reference.n_dead,
+                   "dead_client": case.client.n_dead, "attributes": len(case.names)}
+        return Score(value, low, high, case.n, details | self.details(*means, found, case))
+
+    @staticmethod
+    def _decide(case: PairCase):
+        """(match, how each side's means are transformed, the scoring means [1, P, K, M] so transformed).
+
+        All choices are made here, on the matching samples.
+        """
+        sides = (case.reference, case.client)
+        fixed = [Centring(side.matching, side.live) if case.protocol.centred else _as_is for side in sides]
+        found = match(*(f(side.matching) for f, side in zip(fixed, sides)), *(side.live for side in sides),
+                      case.n_common, case.protocol.pairing)
+        return found, fixed, [f(side.scoring[None]) for f, side in zip(fixed, sides)]
+
+
+class Centring:
+    """Removes from mean changes [..., 2, K, M] what a GAN's live directions have in common.
+
+    A change has a part that is the same at both signs (edits of either sign leave the manifold alike) and a
+    part that turns with the sign. The mean over directions of the first is plain. For the second each
+    direction is first turned the way of the strongest common axis, because its own sign is arbitrary; the
+    turns are chosen on the matching half (mean changes ``matching`` [2, K, M]) and kept. Renaming + and - of
+    any direction changes nothing.
+    """
+
+    def __init__(self, matching: np.ndarray, alive: np.ndarray) -> None:
+        self.alive = alive.any(0)
+        self.turn = np.ones(len(self.alive))
+        if self.alive.any():
+            odd = (matching[0] - matching[1])[self.alive]
+            self.turn[self.alive] = np.where(np.linalg.eigh(odd @ odd.T)[1][:, -1] < 0, -1.0, 1.0)
+
+    def __call__(self, means: np.ndarray) -> np.ndarray:
+        if not self.alive.any():
+            return means
+        plus, minus = means[..., 0, :, :], means[..., 1, :, :]
+        turn = self.turn[:, None]
+        even = ((plus + minus) / 2)[..., self.alive, :].mean(-2, keepdims=True)
+        odd = ((plus - minus) / 2 * turn)[..., self.alive, :].mean(-2, keepdims=True)
+        return np.stack([plus - even - turn * odd, minus - even + turn * odd], axis=-3)
+
+
+def magnitude(means: np.ndarray) -> np.ndarray:
+    """[..., K, M] size of the mean change of each attribute, averaged over signs, of means [..., P, K, M]."""
+    return np.abs(means).mean(-3)
+
+
+def _as_is(means: np.ndarray) -> np.ndarray:
+    return means
+
+
+def _side(responses: Responses, scale: np.ndarray | None, n_match: int, keep_samples: bool) -> Side:
+    if scale is None:
+        change = changes(responses.probabilities(), poles=1)
+        mean = change.mean(axis=2, dtype=np.float64)
+        return Side(mean, mean, np.ones(mean.shape[:2], bool), change if keep_samples else None)
+    change = changes(responses, scale)
+    first, second = change[:, :, :n_match], change[:, :, n_match:]
+    return Side(first.mean(axis=2, dtype=np.float64), second.mean(axis=2, dtype=np.float64), live(first),
+                second if keep_samples else None)
