@@ -1,0 +1,194 @@
+"""The tables to read first: the headline, the control pair's false positives, and what a run cost."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from results import aggregate
+from results.aggregate import HEADLINE, Entry, Summary
+from results.rows import RowsError
+from results.tables import AT_CHANCE, NOT_RUN, Footnotes, Source, Table, frame_of, number, with_interval
+
+CONTROLLED = ("alignment", "attribute_recovery", "recovery_specificity")
+ORDER = ("alignment", "attribute_recovery", "recovery_specificity", "deviation", "entropy", "effect", "reliability",
+         "dead_directions", "s_disen", "n_discov")
+CELL_COLUMNS = ("suite", "profile", "kind", "method", "reference", "client", "seed", "seconds", "images", "status",
+                "reason", "artifact")
+
+
+def headline(source: Source, kind: str) -> Table | None:
+    """One line a method: the mean of every metric of ``kind`` ("pair" or "single") under its headline protocol, with
+    its interval over GANs; the band of chance above them. None where there are no such rows.
+
+    Every method's mean is over the same pairs: those that all of them were run on.
+    """
+    found = headline_summaries(source, kind)
+    if not found:
+        return None
+    entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
+    feet, lines = Footnotes(), {}
+    for by_index in (False, True):
+        if any(e.by_index == by_index for e in entries):
+            lines["chance" + (", by index" if by_index else "")] = {
+                _header(source, m): _chance(own, by_index, source.digits(m)) for m, own in found.items()}
+    for entry in entries:
+        line, label = {}, entry.label(entries)
+        for metric, own in found.items():
+            s = next((s for s in own if s.entry == entry), None)
+            line[_header(source, metric)] = _mean_cell(s, feet, source.digits(metric))
+            label = label if s is None else feet.entry(s, entries)
+        lines[label] = line
+    what = "pairs" if kind == "pair" else "GANs"
+    counts = {m: max(len(s.cells) for s in own) for m, own in found.items()}
+    same = len(set(counts.values())) == 1
+    over = f"{next(iter(counts.values()))} {what}" if same else "; ".join(f"{m}: {n} {what}" for m, n in counts.items())
+    present = {e.method for e in entries}
+    ends = [words for name, words in ((aggregate.FLOOR, "random is the floor"),
+                                      (aggregate.CEILING, "interfacegan, which is told the attributes, the ceiling"))
+            if name in present]
+    notes = [
+        *feet.notes(),
+        f"Mean [95% interval, clustered by GAN, conditional on this zoo] over the {what} that every method was run on "
+        f"({over}); (a/b): only a of b have a score. ↑ more is better, ↓ less is better.",
+        "chance: random directions through the same protocol, with the band that holds 95% of them for one "
+        f"{what[:-1]}." + (f" {' and '.join(ends)}." if ends else "")]
+    if any(s.inside_chance for own in found.values() for s in own):
+        notes.append(f"{AT_CHANCE} inside the band of chance.")
+    if kind == "pair" and any(e.by_index for e in entries):
+        notes.append("by index: the method's own pairing; the other lines are paired greedily on the matching half, "
+                     "which favours everyone: compare each with its own chance.")
+    data = aggregate.long_form([s for own in found.values() for s in own])
+    title = "Headline scores of GAN pairs" if kind == "pair" else "Headline scores of single GANs"
+    return Table(f"headline_{what.lower()}", title, frame_of(lines), data, source.caption(), tuple(notes))
+
+
+def headline_summaries(source: Source, kind: str) -> dict[str, list[Summary]]:
+    """{metric: summaries} under the headline protocols, each over the pairs that every method was run on."""
+    rows = aggregate.select(source.plain, kind, HEADLINE)
+    out = {}
+    for metric in sorted(set(rows["metric"]), key=_place):
+        pairs = aggregate.common_pairs(rows[rows["metric"] == metric])
+        own = aggregate.summarise(rows, metric, kind, HEADLINE, pairs)
+        if own:
+            out[metric] = own
+    return out
+
+
+def _place(metric: str) -> tuple[int, str]:
+    return ORDER.index(metric) if metric in ORDER else len(ORDER), metric
+
+
+def _header(source: Source, metric: str) -> str:
+    return source.arrow(metric).replace("_", "_\n", 1) if len(metric) > 14 else source.arrow(metric)
+
+
+def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
+    own = [s for s in summaries if s.entry.by_index == by_index and math.isfinite(s.chance)]
+    if not own:
+        return ""
+    mean = [sum(getattr(s, f) for s in own) / len(own) for f in ("chance", "chance_low", "chance_high")]
+    return with_interval(*mean, digits)
+
+
+def _mean_cell(s: Summary | None, feet: Footnotes, digits: int) -> str:
+    if s is None:
+        feet.marks.add(NOT_RUN)
+        return NOT_RUN
+    if s.status != "ok":
+        return feet.cell(next(c for c in s.cells.values() if c.status == s.status), digits)
+    # Where the score does not exist it is nobody's fault and the same for all; a failure must show.
+    failed = [c for c in s.cells.values() if c.status == "failed"]
+    text = with_interval(s.mean, s.low, s.high, digits) + (AT_CHANCE if s.inside_chance else "")
+    return text + (f" ({len(s.values)}/{len(s.cells)}) {feet.cell(failed[0], digits).replace('failed ', '')}"
+                   if failed else "")
+
+
+def control(source: Source, pair: tuple[str, str]) -> Table | None:
+    """What the methods say of a control pair, two GANs of the same data: false positives, all of it.
+
+    Each score of the control stands beside the mean over the real clients of ``source.reference``; a score that cannot
+    exist for the control (nothing is missing there) has its real half only. None without rows of the pair.
+    """
+    rows, real = source.rows, source.plain[source.plain["reference"] == source.reference]
+    ours = rows[(rows["reference"] == pair[0]) & (rows["client"] == pair[1])]
+    found = {m: own for m in CONTROLLED if (own := aggregate.summarise(ours, m, "pair"))}
+    if not found:
+        return None
+    entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
+    feet, lines, means = Footnotes(), {}, {}
+    labels = {s.entry: feet.entry(s, entries) for own in found.values() for s in own}
+    for entry in entries:
+        line: dict[str, str] = {}
+        for metric, own in found.items():
+            here = next((s for s in own if s.entry == entry), None)
+            there = next((s for s in aggregate.summarise(real, metric, "pair")
+                          if s.entry == entry), None)
+            header, digits = _header(source, metric), source.digits(metric)
+            if any(s.values for s in own):
+                line[f"{header}\ncontrol"] = _control_cell(here, feet, digits)
+            line[f"{header}\nclients"] = _mean_cell(there, feet, digits)
+            means[entry, metric] = (here.mean if here else math.nan, there.mean if there else math.nan)
+        margin = means.get((entry, "attribute_recovery"), (0, math.nan))[1] \
+            - means.get((entry, "recovery_specificity"), (math.nan, 0))[0]
+        line["margin"] = number(margin, 3, sign=True)
+        lines[labels[entry]] = line
+    notes = [
+        *feet.notes(),
+        f"{pair[0]} and {pair[1]} were trained on the same data with different seeds: nothing is missing or novel "
+        "there, so each direction that a method calls so is a false positive, and every method calls some so. Their "
+        "recovery_specificity is how prominently they show attributes that are not missing.",
+        f"control: [95% interval over latents]; {AT_CHANCE} inside the band of chance of that pair. clients: mean over "
+        f"the real clients of {source.reference} [95% interval over GANs].",
+        "margin: attribute_recovery of the clients minus recovery_specificity of the control. An audit says something "
+        "where it is clearly above 0."]
+    return Table(f"control_{pair[0]}_{pair[1]}", f"Control: {pair[0]} against {pair[1]}, the same data twice",
+                 frame_of(lines), aggregate.long_form([s for own in found.values() for s in own]), source.caption(),
+                 tuple(notes))
+
+
+def _control_cell(s: Summary | None, feet: Footnotes, digits: int) -> str:
+    cell = next(iter(s.cells.values())) if s else None
+    if cell is None or cell.status != "ok":
+        return feet.cell(cell, digits)
+    return with_interval(cell.value, cell.low, cell.high, digits) + (AT_CHANCE if s.inside_chance else "")
+
+
+def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
+    """Seconds and images by kind of work and method, with a total. None without cells.
+
+    Raises:
+        RowsError: ``cells`` lacks one of ``CELL_COLUMNS``.
+    """
+    missing = [c for c in CELL_COLUMNS if c not in cells]
+    if missing:
+        raise RowsError(f"cells lack the columns {', '.join(missing)}; expected {', '.join(CELL_COLUMNS)}")
+    if cells.empty:
+        return None
+    cells = cells.assign(method=cells["method"].fillna(""), seconds=pd.to_numeric(cells["seconds"]).fillna(0.0),
+                         images=pd.to_numeric(cells["images"]).fillna(0))
+    kinds = list(dict.fromkeys(cells["kind"]))
+    groups = []
+    for kind in kinds:
+        part = cells[cells["kind"] == kind]
+        groups += [((kind, e.method), part[part["method"] == e.method])
+                   for e in aggregate.entry_order(Entry(m) for m in part["method"])]
+    lines, data = [], []
+    for (kind, method), part in [*groups, (("total", ""), cells)]:
+        seconds, images = part["seconds"].sum(), int(part["images"].sum())
+        failed = int((part["status"] == "failed").sum())
+        data.append({"kind": kind, "method": method, "cells": len(part), "failed": failed, "seconds": seconds,
+                     "median_seconds": part["seconds"].median(), "longest_seconds": part["seconds"].max(),
+                     "images": images})
+        lines.append({"kind": kind, "method": method, "cells": f"{len(part):,}", "failed": str(failed or ""),
+                      "minutes": number(seconds / 60, 1),
+                      "seconds a cell\n(median)": number(part["seconds"].median(), 1),
+                      "(longest)": number(part["seconds"].max(), 1), "images": f"{images:,}" if images else ""})
+    frame = pd.DataFrame(lines).set_index("kind")
+    reasons = list(dict.fromkeys(f"{r.kind} {r.method} {'/'.join(filter(None, (r.reference, r.client)))}: {r.reason}"
+                                 for r in cells.itertuples() if r.status == "failed"))
+    notes = [f"failed: {r}" for r in reasons[:8]] + ([f"… and {len(reasons) - 8} more."] if len(reasons) > 8 else [])
+    return Table("costs", "What it cost", frame, pd.DataFrame(data), caption,
+                 (*notes, "Seconds are each cell's own, on one worker; what the store already had cost nothing again."))
+

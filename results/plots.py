@@ -1,0 +1,112 @@
+"""The summary figure: every headline score of every method, with its interval, between chance, floor and ceiling."""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from results.aggregate import CEILING, FLOOR, Entry, Summary, entry_order
+from results.overview import headline_summaries
+from results.tables import DAGGER, Source
+
+# Okabe and Ito's colours: told apart by all common kinds of colour vision; floor and ceiling differ in shape as well.
+INK, FLOOR_COLOUR, CEILING_COLOUR, METHOD_COLOUR, BAND_COLOUR = "#222222", "#D55E00", "#009E73", "#0072B2", "#D9D9D9"
+ROW, PANEL, COLUMNS = 0.30, 2.55, 4
+
+
+def summary_figure(source: Source, path: Path) -> Path | None:
+    """Draws the figure to ``path`` (PNG); None, and no file, where there are no headline scores.
+
+    One panel a metric, first those of pairs, then those of single GANs. A dot is the mean over pairs or GANs, its bar
+    the 95% interval clustered by GAN; the grey bands are what 95% of random directions get for one pair or GAN; dashed
+    lines carry the floor (random) and the ceiling (interfacegan) through the panel.
+    """
+    blocks = []
+    for kind in ("pair", "single"):
+        found = {m: own for m, own in headline_summaries(source, kind).items() if any(s.values for s in own)}
+        entries = entry_order(s.entry for own in found.values() for s in own)
+        panels = list(found.items())
+        blocks += [(kind, entries, panels[i:i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
+    if not blocks:
+        return None
+    columns = max(len(panels) for _, _, panels in blocks)
+    heights = [ROW * len(entries) + 0.75 for _, entries, _ in blocks]
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5}):
+        width = 1.5 + PANEL * columns
+        figure = Figure(figsize=(width, sum(heights) + 1.0), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=heights)
+        short = False
+        for axes, (kind, entries, panels) in zip(grid, blocks):
+            trained_less = {s.entry for _, own in panels for s in own if s.steps < s.published_steps}
+            short = short or bool(trained_less)
+            for axis, (metric, own) in zip(axes, panels):
+                _panel(axis, source, kind, metric, {s.entry: s for s in own}, entries)
+                axis.set_yticks(range(len(entries)), [""] * len(entries))
+            axes[0].set_yticklabels([e.label(entries) + (f" {DAGGER}" if e in trained_less else "") for e in entries])
+            for axis in axes[len(panels):]:
+                axis.set_axis_off()
+        figure.suptitle(textwrap.fill(source.caption(), int(16 * width)), fontsize=8, color=INK)
+        figure.legend(handles=_legend(short), loc="outside lower center", ncols=min(5, 2 * columns), frameon=False,
+                      fontsize=8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+        os.replace(temporary, path)
+    return path
+
+
+def _panel(axis, source: Source, kind: str, metric: str, own: dict[Entry, Summary], entries: list[Entry]) -> None:
+    for row, entry in enumerate(entries):
+        s = own.get(entry)
+        if s is None or not s.values:
+            axis.text(0.5, row, "not run" if s is None else s.status.replace("_", " "), color="#777777", ha="center",
+                      va="center", transform=axis.get_yaxis_transform(), fontsize=7)
+            continue
+        if math.isfinite(s.chance):
+            axis.add_patch(Rectangle((s.chance_low, row - 0.5), s.chance_high - s.chance_low, 1, color=BAND_COLOUR,
+                                     lw=0, zorder=0.5))
+            axis.plot([s.chance] * 2, [row - 0.5, row + 0.5], color="#999999", lw=1, zorder=0.6)
+            axis.update_datalim([(s.chance_low, row), (s.chance_high, row)])
+        colour, marker = _style(entry)
+        if entry.method in (FLOOR, CEILING):
+            for line, other in enumerate(entries):  # a pairing by index has other levels: no line through it
+                if not other.by_index:
+                    axis.plot([s.mean] * 2, [line - 0.5, line + 0.5], color=colour, lw=0.9, ls=(0, (3.3, 2.4)),
+                              zorder=1)
+        if math.isfinite(s.low):
+            axis.plot([s.low, s.high], [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)
+        axis.plot(s.mean, row, marker, color=colour, ms=5.5, mec="white", mew=0.6, zorder=4)
+    axis.autoscale_view(scaley=False)
+    axis.set_ylim(len(entries) - 0.5, -0.5)
+    axis.set_title(f"{source.arrow(metric)}\n{'GAN pairs' if kind == 'pair' else 'single GANs'}", fontsize=8.5,
+                   color=INK, linespacing=1.3)
+    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="x", labelsize=7.5)
+    axis.locator_params(axis="x", nbins=5)
+    axis.grid(axis="x", color="#EEEEEE", lw=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+
+
+def _style(entry: Entry) -> tuple[str, str]:
+    return {FLOOR: (FLOOR_COLOUR, "s"), CEILING: (CEILING_COLOUR, "^")}.get(entry.method, (METHOD_COLOUR, "o"))
+
+
+def _legend(short: bool) -> list:
+    def dot(colour: str, marker: str, label: str, dash: str = "-") -> Line2D:
+        return Line2D([], [], color=colour, marker=marker, ls=dash, ms=5.5, mec="white", label=label)
+
+    handles = [dot(METHOD_COLOUR, "o", "mean, 95% over GANs"), dot(FLOOR_COLOUR, "s", f"floor: {FLOOR}", "--"),
+               dot(CEILING_COLOUR, "^", f"ceiling: {CEILING} (supervised)", "--"),
+               Patch(color=BAND_COLOUR, label="chance, 95% band")]
+    return handles + ([Line2D([], [], ls="", label=f"{DAGGER} fewer steps than published")] if short else [])

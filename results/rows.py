@@ -1,0 +1,150 @@
+"""Rows: every number that the suite reports, one a row. Tables and plots are views of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from results.store import write_atomically
+
+TEXT = ("suite", "profile", "zoo", "oracle", "extractor", "metric", "protocol", "method", "variant", "reference",
+        "client", "status", "reason", "config_id")
+INTEGER = ("version", "seed")
+COUNT = ("n", "steps", "published_steps")
+NUMBER = ("value", "ci_low", "ci_high", "chance", "chance_low", "chance_high", "effect")
+
+COLUMNS: tuple[str, ...] = (
+    "suite", "version", "profile", "zoo", "oracle", "extractor", "metric", "protocol", "method", "variant",
+    "reference", "client", "seed", "value", "ci_low", "ci_high", "n", "chance", "chance_low", "chance_high", "effect",
+    "steps", "published_steps", "status", "reason", "config_id")
+"""Columns of a rows file, in order. A metric of one GAN has the GAN as ``reference`` and ``client`` empty."""
+
+CONTEXT = ("suite", "version", "profile", "zoo", "oracle")
+"""What may never differ within one table."""
+
+KEY = (*CONTEXT, "extractor", "metric", "protocol", "method", "variant", "reference", "client", "seed")
+"""What makes a row the only one of its kind."""
+
+REQUIRED = ("suite", "version", "profile", "zoo", "metric", "protocol", "method", "reference", "seed", "status")
+PROTOCOLS = ("headline", "index", "greedy", "greedy-centred", "published", "published-index", "published-greedy",
+             "published-logits", "published-paper")
+STATUSES = ("ok", "failed", "not_applicable")
+
+
+class RowsError(ValueError):
+    """A rows file or table of rows that cannot be what it says; the message names the first offending row."""
+
+
+def make_rows(rows: Iterable[dict]) -> pd.DataFrame:
+    """A checked frame of rows with all ``COLUMNS``; what a dict leaves out is empty (text), missing, or 0 steps.
+
+    Raises:
+        RowsError: see ``validate``; also a key that is no column.
+    """
+    rows = list(rows)
+    unknown = sorted({key for row in rows for key in row} - set(COLUMNS))
+    if unknown:
+        raise RowsError(f"rows have no column {', '.join(map(repr, unknown))}; the columns are {', '.join(COLUMNS)}")
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    if "steps" not in {key for row in rows for key in row}:
+        frame["steps"] = frame["published_steps"] = 0
+    frame["status"] = frame["status"].fillna("ok")
+    return validate(_typed(frame))
+
+
+def read_rows(path: Path | str) -> pd.DataFrame:
+    """The rows of a CSV file, typed and checked.
+
+    Raises:
+        FileNotFoundError: there is none. RowsError: other columns, or what ``validate`` finds; names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no rows file there; a run writes one as its cells finish")
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise RowsError(f"{path}: not a readable CSV file ({error})") from error
+    missing, extra = [c for c in COLUMNS if c not in frame], [c for c in frame if c not in COLUMNS]
+    if missing or extra:
+        raise RowsError(f"{path}: not a rows file of this version: lacks {missing or 'nothing'}, has also "
+                        f"{extra or 'nothing'}; run `show` on the run again")
+    try:
+        return validate(_typed(frame[list(COLUMNS)]))
+    except RowsError as error:
+        raise RowsError(f"{path}: {error}") from error
+
+
+def write_rows(frame: pd.DataFrame, path: Path | str) -> Path:
+    """Writes checked rows as CSV, whole or not at all; floats keep every digit. Returns the path."""
+    path = Path(path)
+    write_atomically(path, validate(frame).to_csv(index=False, lineterminator="\n"))
+    return path
+
+
+def validate(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` itself if every row can be true.
+
+    Raises:
+        RowsError: a required field is empty; an unknown status or protocol; an ok row without a finite value, or
+            another with one; a failed or not applicable row without a reason; an interval or chance band upside down;
+            two rows with the same key.
+    """
+    if tuple(frame.columns) != COLUMNS:
+        raise RowsError(f"rows need the columns {', '.join(COLUMNS)}, in that order; got {', '.join(frame.columns)}")
+    ok = frame["status"] == "ok"
+    value = frame["value"].astype(float)
+    for column in REQUIRED:
+        empty = frame[column].isna() | (frame[column].astype(str) == "")
+        _refuse(frame, empty, f"column {column!r} is empty, and every row needs it")
+    _refuse(frame, ~frame["status"].isin(STATUSES), f"status is {{status!r}}; it is one of {', '.join(STATUSES)}")
+    _refuse(frame, ~frame["protocol"].isin(PROTOCOLS), f"protocol is {{protocol!r}}; known: {', '.join(PROTOCOLS)}")
+    _refuse(frame, ok & ~np.isfinite(value), "status is ok, but value is {value}; an ok row has a finite value "
+                                             "(a cell that gave none is failed or not_applicable, with a reason)")
+    _refuse(frame, ~ok & value.notna(), "status is {status}, but there is a value ({value}); leave it empty")
+    _refuse(frame, ~ok & (frame["reason"] == ""), "status is {status} without a reason; say why in one sentence")
+    for low, high in (("ci_low", "ci_high"), ("chance_low", "chance_high")):
+        _refuse(frame, frame[low] > frame[high], f"{low} {{{low}}} is above {high} {{{high}}}")
+    _refuse(frame, frame.duplicated(list(KEY)), "there is another row with the same " + ", ".join(KEY[5:]))
+    return frame
+
+
+def contexts(frame: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """The rows split by ``CONTEXT``: [({suite, version, profile, zoo, oracle}, rows)], in order of appearance."""
+    return [(dict(zip(CONTEXT, key)), part) for key, part in frame.groupby(list(CONTEXT), sort=False)]
+
+
+def _refuse(frame: pd.DataFrame, bad: pd.Series, sentence: str) -> None:
+    bad = bad.fillna(False).to_numpy(bool)
+    if bad.any():
+        row = frame.iloc[int(bad.argmax())]
+        where = f"{row['method']}, {row['metric']} ({row['protocol']}), {row['reference']}/{row['client']}"
+        more = f" (and {bad.sum() - 1} more rows)" if bad.sum() > 1 else ""
+        raise RowsError(f"row {int(bad.argmax())} ({where}, seed {row['seed']}): {sentence.format(**row)}{more}")
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.copy()
+    for columns, convert in ((TEXT, _text), (INTEGER, _integer), (COUNT, _integer), (NUMBER, _number)):
+        for column in columns:
+            try:
+                frame[column] = convert(frame[column])
+            except (ValueError, TypeError) as error:
+                raise RowsError(f"column {column!r} holds something that is no number ({error})") from error
+    return frame
+
+
+def _text(column: pd.Series) -> pd.Series:
+    return column.fillna("").astype(str).astype(object)
+
+
+def _number(column: pd.Series) -> pd.Series:
+    # Python's own float: exact for what repr wrote, where some fast parsers miss the last bit.
+    return pd.Series([np.nan if x is None or x is pd.NA or x == "" else float(x) for x in column], column.index, float)
+
+
+def _integer(column: pd.Series) -> pd.Series:
+    return _number(column).astype("Int64")
