@@ -59,6 +59,6 @@ def state_fingerprint(module: nn.Module, *extra: object) -> str:
     digest = hashlib.sha256(repr(extra).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8 if tensor.ndim else tensor.dtype)
-                      .numpy().tobytes())
+        # flat first: a channels-last tensor can be contiguous and still have no unit stride at its end
+        digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
