@@ -16,7 +16,7 @@ RESAMPLES = 200
 
 
 class Inapplicable(Exception):
-    """The score does not exist for these inputs (nothing is missing, say); the message is the row's reason."""
+    """The score does not exist for these inputs (nothing is missing, say); the message says why."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PairInputs:
         n_common: how many directions are common to both; the other ``K - n_common`` are unique.
         paired: whether direction i of one corresponds to direction i of the other (a paired method's answer).
         names: the M attributes.
-        missing: indices of the attributes that vary in the reference's data but not in the client's; headline S.
+        missing: indices of the attributes that vary in the reference's data but not the client's; headline S.
         excluded: indices of the attributes that the client's subset excludes by its name (S as published).
         readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols
             ignore it.

@@ -16,7 +16,7 @@ def spread(*before: np.ndarray) -> np.ndarray:
 
 
 def changes(responses: Responses, scale: np.ndarray | None = None, poles: int = 2) -> np.ndarray:
-    """[poles, K, N, M] edited minus unedited, at +strength (and -strength); in units of ``scale`` [M] if given.
+    """[poles, K, N, M] edited minus unedited, at +strength (and -strength), in units of ``scale`` [M].
 
     An attribute whose scale is 0 never moves in unedited images; nothing can be said in units of it, so its
     change counts as 0. The xGA release takes unedited minus edited: the sign cancels in cosines, ranks and
@@ -42,7 +42,7 @@ def reliability(change: np.ndarray) -> np.ndarray:
 
 
 def reliability_of_moments(mean: np.ndarray, square: np.ndarray, n: int) -> np.ndarray:
-    """``reliability`` from the mean [..., M] and the mean squared length [...] of n changes; 0 for no change."""
+    """``reliability`` from the mean [..., M] and the mean squared length [...] of n changes; 0 for none."""
     length = np.square(mean).sum(-1)
     ratio = np.divide(square, length, out=np.full(np.shape(length), float(n)), where=length > 0)
     return (n - ratio) / (n - 1)

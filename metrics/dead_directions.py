@@ -11,8 +11,8 @@ from metrics.single import SingleCase, SingleMetric
 class DeadDirections(SingleMetric):
     """Number of directions without measurable effect at either sign (``changes.live``).
 
-    Decided on the matching half; they are left out of every headline score. A count of decisions, so it has no
-    interval.
+    Decided on the matching half; they are left out of every headline score. A count of decisions has
+    no interval.
     """
 
     name = "dead_directions"

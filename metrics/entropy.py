@@ -13,10 +13,10 @@ from metrics.single import HEADLINE, SingleCase
 class Entropy(ProfileMetric):
     """How evenly a direction's change spreads over the attributes (xGA, eq. 9); low is clean.
 
-    Mean over directions. Headline: entropy of |d[k]| / sum |d[k]| over log M: 0 for one attribute, 1 for all alike, whatever the
-    size of the edit. ``published``: per sample the entropy in nats of softmax(|change|), divided by M as
-    released, on probabilities; at M = 40 it is confined to 0.089-0.092. ``published-logits``: the same on
-    logits, where it moves, largely with the size of the edit.
+    Mean over directions. Headline: entropy of |d[k]| / sum |d[k]| over log M: 0 for one attribute, 1 for all
+    alike, whatever the size of the edit. ``published``: per sample the entropy in nats of softmax(|change|),
+    divided by M as released, on probabilities; at M = 40 it is confined to 0.089-0.092.
+    ``published-logits``: the same on logits, where it moves, largely with the size of the edit.
     """
 
     name = "entropy"

@@ -98,7 +98,7 @@ class PairMetric(Metric):
 
     @abstractmethod
     def values(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> np.ndarray:
-        """Scores [B] of B versions of mean changes, ``reference`` [B, P, K, M] and ``client`` [B, P, L, M]."""
+        """Scores [B] of B versions of the means, ``reference`` [B, P, K, M] and ``client`` [B, P, L, M]."""
 
     def details(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> dict:
         """Facts to keep beside the score of the mean changes ([1, P, K, M]), on top of the match itself."""

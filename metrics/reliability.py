@@ -9,7 +9,7 @@ from metrics.single import SingleCase, SingleMetric
 
 
 class Reliability(SingleMetric):
-    """Split-half reliability of the mean change (``changes.reliability``), averaged over directions and signs.
+    """Split-half reliability of the mean change (``changes.reliability``), mean over directions and signs.
 
     1: the samples agree on what the direction changes; 0: the mean change is sampling noise. It grows with
     the number of samples. Dead directions count; a direction's negative estimate counts as 0.

@@ -46,9 +46,9 @@ class Responses:
         for name in ("before", "plus", "minus"):
             bad = ~np.isfinite(getattr(self, name))
             if bad.any():
-                where = "unedited images" if name == "before" else f"direction {bad.any((1, 2)).argmax()} first"
-                raise ValueError(f"responses: {int(bad.sum())} logits in {name} are not finite ({where}); the "
-                                 "generator or the directions diverged")
+                where = "" if name == "before" else f", first of direction {bad.any((1, 2)).argmax()}"
+                raise ValueError(f"responses: {int(bad.sum())} logits in {name} are not finite{where}; the "
+                                 "generator, the directions or the oracle diverged")
 
     def __len__(self) -> int:
         """K, the number of directions."""

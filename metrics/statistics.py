@@ -88,7 +88,7 @@ def clustered_interval(values: Mapping[Key, float]) -> Interval:
 
 
 def clustered_difference(values: Mapping[Key, float], baseline: Mapping[Key, float]) -> Interval:
-    """``clustered_interval`` of values - baseline on the cells that both have (a method against random, say)."""
+    """``clustered_interval`` of values - baseline on the cells that both have (method and random, say)."""
     common = {key: value - baseline[key] for key, value in values.items() if key in baseline}
     if not common:
         raise ValueError("clustered_difference: the two have no cell in common")
