@@ -10,11 +10,12 @@ from metrics.responses import Responses
 SPREAD = 3.0
 
 
-def responses(effect: np.ndarray, n: int = 128, noise: float = 1.0, seed: int = 0, even: float = 0.0) -> Responses:
+def responses(effect: np.ndarray, n: int = 128, noise: float = 1.0, seed: int = 0,
+              even: float | np.ndarray = 0.0) -> Responses:
     """Responses whose mean standardised change is +-``effect`` [K, M], plus ``even`` at both signs.
 
-    Unedited logits are normal with a standard deviation of 3 for every attribute; each edited sample deviates from
-    the mean change by normal noise of ``noise`` spreads, independent in everything.
+    Unedited logits are normal with a standard deviation of 3 for every attribute; each edited sample deviates
+    from the mean change by normal noise of ``noise`` spreads, independent in everything.
     """
     rng = np.random.default_rng(seed)
     k, m = effect.shape
@@ -32,8 +33,8 @@ def flipped(one: Responses, ks: list[int]) -> Responses:
     return Responses(one.before, plus, minus)
 
 
-def pair(reference: Responses, client: Responses, n_common: int = 12, paired: bool = True, missing=(), excluded=(),
-         readable=None, n_match: int = 64) -> PairInputs:
+def pair(reference: Responses, client: Responses, n_common: int = 12, paired: bool = True, missing=(),
+         excluded=(), readable=None, n_match: int = 64) -> PairInputs:
     """Pair inputs with numbered attributes."""
     names = [f"a{i}" for i in range(reference.before.shape[1])]
     return PairInputs(reference, client, n_match, n_common, paired, names, missing, excluded, readable)

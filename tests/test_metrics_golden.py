@@ -46,7 +46,8 @@ def single(responses: Responses) -> SingleInputs:
 
 @pytest.fixture(scope="module")
 def gans(xga):
-    # the release's change is original minus edited; a fifth of it fits into probabilities, and no score sees the scale
+    # the release's change is original minus edited; a fifth of it fits into probabilities, and no score sees
+    # the scale
     return [of_probability_change(-xga[f"change_gan{g}"].astype(float) / 5) for g in (1, 2)]
 
 
@@ -99,7 +100,8 @@ def test_recovery_as_published(xga, gans, g):
                 with pytest.raises(Inapplicable, match="excludes nothing"):
                     AttributeRecovery().compute(case, "published-greedy")
                 continue
-            assert AttributeRecovery().compute(case, "published-greedy").value == pytest.approx(value, abs=1e-9)
+            score = AttributeRecovery().compute(case, "published-greedy")
+            assert score.value == pytest.approx(value, abs=1e-9)
         if mask.any():
             score = AttributeRecovery().compute(inputs(own, 4, np.flatnonzero(mask)), "published-index")
             assert score.value == pytest.approx(xga[f"paired_recovery_gan{g}"][where], abs=1e-9)
@@ -109,8 +111,8 @@ def test_entropy_as_released(xga):
     before, after = (xga[f"entropy_pred_{which}_times512"] / 512 for which in ("original", "edited"))
     each = []
     for b, a in zip(before, after):  # every direction of the fixture has its own originals
-        ends = [logit(np.clip(p, 1e-7, 1 - 1e-7)) for p in (b, a)]
-        each.append(Entropy().compute(single(Responses(ends[0], ends[1][None], ends[1][None])), "published").value)
+        b, a = (logit(np.clip(p, 1e-7, 1 - 1e-7)) for p in (b, a))
+        each.append(Entropy().compute(single(Responses(b, a[None], a[None])), "published").value)
     np.testing.assert_allclose(each, xga["entropy_per_direction"], atol=1e-7)
     assert np.mean(each) == pytest.approx(float(xga["entropy_score"]), abs=1e-7)
     scaled = [Entropy().compute(single(of_logit_change(10 * (a - b)[None])), "published-logits").value

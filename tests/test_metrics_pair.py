@@ -27,7 +27,7 @@ def value(metric, inputs, protocol="greedy"):
 
 @pytest.fixture(scope="module")
 def planted():
-    """Twelve directions in common, in another order and with other signs; the reference's last four are its own."""
+    """Twelve directions in common, in another order and with other signs; four are the reference's own."""
     reference, other = mixed(0), mixed(1)
     order = np.random.default_rng(2).permutation(12)
     client = np.concatenate((reference[order] * np.where(order % 2, 1, -1)[:, None], other[12:]))
@@ -54,7 +54,7 @@ def test_alignment_by_index_needs_the_right_order(planted):
 
 
 def test_duplicated_directions_align_but_not_once_what_is_common_is_removed():
-    """K copies of one direction on either side: perfect by the paper's score, nothing beyond the common change."""
+    """K copies of one direction on either side: perfect by the paper's score, nothing once centred."""
     same = np.tile(mixed(0, 1), (K, 1))
     case = pair(responses(same, seed=1), responses(same, seed=2))
     assert value(Alignment(), case) > 0.95
@@ -79,8 +79,8 @@ def test_recovery_of_planted_missing_attributes(planted):
         assert score.value == 1.0 and score.details["missing"] == {"a0": 1.0, "a1": 1.0}
         assert score.details["unique"] == [12, 13, 14, 15]
         assert value(AttributeRecovery(), useless, protocol) < 0.5
-        assert value(RecoverySpecificity(), perfect, protocol) < value(RecoverySpecificity(), useless, protocol)
-        assert score.details["specificity"] == pytest.approx(value(RecoverySpecificity(), perfect, protocol))
+        specific, vague = (value(RecoverySpecificity(), case, protocol) for case in (perfect, useless))
+        assert specific < vague and score.details["specificity"] == pytest.approx(specific)
     assert value(AttributeRecovery(), perfect, "published-greedy") > 0.4
 
 
@@ -153,7 +153,7 @@ def test_standardised_logits_do_not_depend_on_the_oracles_scale(planted):
         assert value(metric, a) == pytest.approx(value(metric, b), abs=1e-5)
 
 
-# -- honesty --------------------------------------------------------------------------------------------------
+# -- honesty ------------------------------------------------------------------------------------
 def test_matching_and_scoring_on_the_same_samples_flatters_noise():
     """Directions without any mean change: the release's way aligns noise at about 0.3, two halves at 0."""
     noise = [responses(np.zeros((K, M)), seed=s) for s in (1, 2)]
@@ -177,7 +177,8 @@ def test_dead_directions_are_neither_common_nor_unique(planted):
         used = {p[0] for p in score.details["pairs"]} | set(score.details["unique"])
         assert not used & set(dead)
         assert (score.details["dead_reference"], score.details["dead_client"]) == (3, 0)
-    published = AttributeRecovery().compute(pair(case.reference, case.client, excluded=(0,)), "published-index")
+    case = pair(case.reference, case.client, excluded=(0,))
+    published = AttributeRecovery().compute(case, "published-index")
     assert published.details["dead_reference"] == 0 and 13 in published.details["unique"]
 
 
@@ -196,7 +197,7 @@ def test_pairs_that_cannot_be_made_align_nothing(planted):
 
 
 def test_the_unique_are_the_worst_matched_when_more_are_left_over():
-    """The client has eight live directions, so eight of the reference's stay single: the four least like any."""
+    """The client has eight live directions, so eight of the reference's stay single; four of them count."""
     effect = mixed(0)
     client = effect.copy()
     client[8:] = 0
@@ -229,7 +230,7 @@ def test_centring_ignores_dead_directions_and_keeps_what_differs():
     assert np.array_equal(nobody(means), means)
 
 
-# -- intervals and errors --------------------------------------------------------------------------------------
+# -- intervals and errors -----------------------------------------------------------------------
 def test_intervals_hold_the_value_and_shrink_with_more_latents():
     widths = []
     for n in (96, 512):

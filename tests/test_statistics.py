@@ -1,0 +1,104 @@
+"""Intervals and chance levels against simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from metrics.statistics import (
+    bootstrap_means,
+    clustered_difference,
+    clustered_interval,
+    recovery_chance,
+    standard_interval,
+)
+
+GANS = [f"g{i}" for i in range(8)]
+
+
+def pair_scores(rng, gan_spread: float, pair_spread: float) -> dict:
+    """28 pair scores around 0 that share effects of their two GANs."""
+    gan = dict(zip(GANS, rng.normal(size=8) * gan_spread))
+    return {(a, b): gan[a] + gan[b] + rng.normal() * pair_spread for a, b in combinations(GANS, 2)}
+
+
+def test_recovery_chance():
+    assert recovery_chance(40, 4) == pytest.approx(0.258, abs=5e-4)
+    assert recovery_chance(30, 4) == pytest.approx(0.310, abs=5e-4)
+    ranks = np.random.default_rng(0).integers(1, 33, size=(200_000, 3)).min(1)
+    assert recovery_chance(32, 3) == pytest.approx((1 / ranks).mean(), abs=2e-3)
+    assert recovery_chance(1, 4) == 1 and recovery_chance(40, 0) == 0
+    with pytest.raises(ValueError, match="m >= 1"):
+        recovery_chance(0, 4)
+
+
+def test_bootstrap_is_joint_over_directions():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(50, 3))
+    stacked = np.stack((samples, 2 * samples, samples + 1))  # three "directions" on the same latents
+    means = bootstrap_means(stacked, 400, rng)
+    assert means.shape == (400, 3, 3)
+    np.testing.assert_allclose(means[:, 1], 2 * means[:, 0])
+    np.testing.assert_allclose(means[:, 2], means[:, 0] + 1)
+    np.testing.assert_allclose(means[:, 0].std(0), samples.std(0) / np.sqrt(50), rtol=0.15)
+
+
+def test_standard_interval_holds_the_value_and_the_bounds():
+    replicates = np.random.default_rng(0).normal(0.7, 0.2, size=5000)  # biased downwards, as for cosines
+    low, high = standard_interval(0.9, replicates, (-1.0, 1.0))
+    assert low == pytest.approx(0.9 - 1.96 * 0.2, abs=0.02) and high == 1.0
+
+
+@pytest.mark.parametrize("gan_spread, pair_spread", [(1.0, 0.3), (0.5, 1.0), (0.0, 1.0)])
+def test_pair_intervals_cover_where_a_plain_one_does_not(gan_spread, pair_spread):
+    rng = np.random.default_rng(0)
+    clustered = plain = 0
+    for _ in range(400):
+        values = pair_scores(rng, gan_spread, pair_spread)
+        found = clustered_interval(values)
+        clustered += found.low <= 0 <= found.high
+        scores = list(values.values())
+        plain += abs(np.mean(scores)) <= stats.t.ppf(0.975, 27) * stats.sem(scores)
+    assert clustered / 400 >= 0.92
+    if gan_spread >= 1:
+        assert plain / 400 < 0.8
+
+
+def test_single_gans_give_the_usual_t_interval():
+    values = dict(zip(GANS, np.random.default_rng(0).normal(size=8)))
+    scores = list(values.values())
+    half = stats.t.ppf(0.975, 7) * stats.sem(scores)
+    for keyed in (values, {(g,): v for g, v in values.items()}):
+        found = clustered_interval(keyed)
+        assert (found.mean, found.low, found.high) == pytest.approx(
+            (np.mean(scores), np.mean(scores) - half, np.mean(scores) + half))
+        assert found.n == 8 and found.clusters == tuple(GANS) and found.fixed == ()
+
+
+def test_with_one_reference_the_interval_is_over_clients():
+    scores = np.random.default_rng(0).normal(size=7)
+    found = clustered_interval({("full", g): v for g, v in zip(GANS, scores)})
+    assert found.fixed == ("full",) and len(found.clusters) == 7
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, 6) * stats.sem(scores))
+
+
+def test_differences_use_the_pairs_that_both_have():
+    rng = np.random.default_rng(0)
+    base = pair_scores(rng, 1.0, 0.1)
+    method = {pair: value + 0.5 for pair, value in list(base.items())[:20]}
+    found = clustered_difference(method, base)
+    assert found.n == 20 and found.mean == pytest.approx(0.5)
+    assert found.low == pytest.approx(0.5) and found.high == pytest.approx(0.5)  # what pairs share cancels
+    with pytest.raises(ValueError, match="no cell in common"):
+        clustered_difference({("a", "b"): 1.0}, {("b", "a"): 1.0})
+
+
+def test_too_few_gans_give_a_mean_without_an_interval():
+    for values in ({("a", "b"): 1.0}, {("a", "b"): 1.0, ("a", "c"): 3.0}, {"a": 1.0, "b": 3.0}):
+        found = clustered_interval(values)
+        assert found.mean == np.mean(list(values.values())) and np.isnan(found.low) and np.isnan(found.high)
+    with pytest.raises(ValueError, match="no cells"):
+        clustered_interval({})
+    with pytest.raises(ValueError, match="must be finite"):
+        clustered_interval({("a", "b"): np.nan})
