@@ -1,0 +1,47 @@
+"""SeFa: closed-form factorisation of the weights that the latent meets first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch.nn import functional as F
+
+from benchmarks.generators.base import Generator
+from methods.base import Context, DirectionMethod
+from methods.directions import Directions, Vectors
+from methods.linalg import leading_eigenvectors
+
+
+@dataclass(frozen=True)
+class SeFa(DirectionMethod):
+    """Unit n with the largest ``|A n|``: top eigenvectors of ``A^T A`` (Shen & Zhou, CVPR 2021, eq. 4-7).
+
+    ``A`` [M, D] stacks the affine weights of the chosen layers, each row scaled to unit length (Sec. 3,
+    implementation details). No samples, no seed. Directions of chosen layers move the rows of w+ of those
+    layers only, as in the official code, which this differs from in the solver: a symmetric one in float64,
+    whose pairs come sorted and real.
+
+    Args:
+        layers: ``"all"``, one row of w+, or several.
+        normalize_rows: False factorises the weights as they are.
+    """
+
+    name: ClassVar[str] = "sefa"
+    source: ClassVar[str] = "Shen & Zhou, CVPR 2021, arXiv:2007.06600, Sec. 2.2 and 3"
+    deterministic: ClassVar[bool] = True
+    beats_random_by: ClassVar[float | None] = 0.5
+
+    layers: str | int | tuple[int, ...] = "all"
+    normalize_rows: bool = True
+
+    def discover(self, generator: Generator, context: Context) -> Directions:
+        weights = torch.cat([w.detach() for w in generator.affine_weights(self.layers)]).double()  # [M, D]
+        self.check_k(weights.shape[1])
+        if self.normalize_rows:
+            weights = F.normalize(weights, dim=1)
+        gram = weights.T @ weights
+        values, vectors = leading_eigenvectors(gram, self.n_directions, "sefa: A^T A of the affine weights")
+        return Vectors(vectors.cpu(), generator.affine_space, notes={"eigenvalues": values.tolist()},
+                       layers=generator.layer_ids(self.layers), n_layers=generator.n_layers)

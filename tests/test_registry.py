@@ -1,0 +1,97 @@
+"""Methods are found by being there: a user's file, a broken one, a name used twice, a typo."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from planted import PlantedGenerator
+
+import methods
+from methods.base import Context
+from methods.registry import UnknownName, build, get, group, load_all
+
+MINE = '''
+from dataclasses import dataclass
+
+import torch
+
+from methods.base import DirectionMethod
+from methods.directions import Vectors
+
+
+@dataclass(frozen=True)
+class Mine(DirectionMethod):
+    name = "{name}"
+    n_directions: int = 3
+    strength: float = 1.0
+
+    def discover(self, generator, context):
+        return Vectors(torch.eye(generator.dim())[: self.n_directions], generator.space)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder that counts as ``methods/`` too."""
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if name.startswith("methods."):
+            del sys.modules[name]
+            vars(methods).pop(name.removeprefix("methods."), None)
+
+
+def test_a_file_is_a_method(folder):
+    (folder / "my_own.py").write_text(MINE.format(name="mine"))
+    assert "mine" in load_all()[0]
+    directions = build("mine", {"n_directions": 2}).discover(PlantedGenerator(), Context())
+    assert len(directions) == 2 and torch.equal(directions.vectors, torch.eye(32)[:2])
+
+
+def test_a_broken_file_is_listed_and_takes_nobody_down(folder):
+    (folder / "broken.py").write_text("import a_package_that_nobody_has\n")
+    (folder / "syntax.py").write_text("def f(:\n")
+    found, broken = load_all()
+    assert {"random", "sefa", "ganspace"} <= set(found)
+    assert "a_package_that_nobody_has" in broken["methods/broken.py"]
+    assert "SyntaxError" in broken["methods/syntax.py"]
+    with pytest.raises(UnknownName, match="a_package_that_nobody_has"):
+        get("broken")
+
+
+def test_a_name_used_twice_names_both_files(folder):
+    (folder / "copycat.py").write_text(MINE.format(name="sefa"))
+    with pytest.raises(ValueError, match=r"(?=.*methods/copycat\.py)(?=.*methods/sefa\.py)"):
+        load_all()
+
+
+def test_helpers_and_unnamed_bases_are_no_methods(folder):
+    (folder / "_helper.py").write_text("raise RuntimeError('imported')\n")
+    (folder / "base_only.py").write_text(MINE.format(name=""))
+    (folder / "reexport.py").write_text("from methods.sefa import SeFa\n")
+    found, broken = load_all()
+    assert "" not in found and not broken.keys() & {"methods/_helper.py", "methods/reexport.py"}
+    assert found["sefa"].__module__ == "methods.sefa"
+
+
+def test_typos_get_a_suggestion():
+    with pytest.raises(UnknownName, match=r'unknown method "sefaa"\. Did you mean "sefa"'):
+        get("sefaa")
+    with pytest.raises(UnknownName, match='Did you mean "normalize_rows"'):
+        build("sefa", {"normalise_rows": False})
+    with pytest.raises(UnknownName, match=r"Known: .*sefa"):
+        get("zzzzzz")
+
+
+def test_values_of_the_wrong_type_are_refused():
+    with pytest.raises(ValueError, match=r"sefa: n_directions: .*'ten'"):
+        build("sefa", {"n_directions": "ten"})
+
+
+def test_groups_put_the_floor_first_and_the_ceiling_last():
+    names = group("all")
+    assert names[0] == "random" and names[-1] == "interfacegan"
+    assert set(group("core")) <= set(names) == set(load_all()[0])
