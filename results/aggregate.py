@@ -143,7 +143,8 @@ def _doubles(controls: Sequence[Sequence[str]]) -> list[str]:
 
 def select(rows: pd.DataFrame, kind: str, group: str, metric: str | None = None) -> pd.DataFrame:
     """Rows of ``kind`` ("pair" or "single") whose protocol is of ``group``; of one metric, or of all."""
-    mask = (rows["protocol"].map(group_of) == group) & ((rows["client"] != "") == (kind == "pair"))
+    protocols = [p for p in rows["protocol"].unique() if group_of(p) == group]
+    mask = rows["protocol"].isin(protocols) & ((rows["client"] != "") == (kind == "pair"))
     return rows[mask if metric is None else mask & (rows["metric"] == metric)]
 
 

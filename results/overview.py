@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from results import aggregate
-from results.aggregate import HEADLINE, Entry, Summary
+from results.aggregate import CENTRED, HEADLINE, Entry, Summary
 from results.rows import RowsError
 from results.tables import AT_CHANCE, NOT_RUN, Footnotes, Source, Table, frame_of, number, with_interval
 
@@ -32,16 +32,17 @@ def headline(source: Source, kind: str) -> Table | None:
     for by_index in (False, True):
         if any(e.by_index == by_index for e in entries):
             lines["chance" + (", by index" if by_index else "")] = {
-                _header(source, m): _chance(own, by_index, source.digits(m)) for m, own in found.items()}
+                header(source, m, group): _chance(own, by_index, source.digits(m)) for (m, group), own in found.items()}
     for entry in entries:
         line, label = {}, entry.label(entries)
-        for metric, own in found.items():
+        for (metric, group), own in found.items():
             s = next((s for s in own if s.entry == entry), None)
-            line[_header(source, metric)] = _mean_cell(s, feet, source.digits(metric))
+            line[header(source, metric, group)] = _mean_cell(s, feet, source.digits(metric)) \
+                if s or not entry.by_index else ""
             label = label if s is None else feet.entry(s, entries)
         lines[label] = line
     what = "pairs" if kind == "pair" else "GANs"
-    counts = {m: max(len(s.cells) for s in own) for m, own in found.items()}
+    counts = {m: max(len(s.cells) for s in own) for (m, _), own in found.items()}
     same = len(set(counts.values())) == 1
     over = f"{next(iter(counts.values()))} {what}" if same else "; ".join(f"{m}: {n} {what}" for m, n in counts.items())
     present = {e.method for e in entries}
@@ -56,6 +57,9 @@ def headline(source: Source, kind: str) -> Table | None:
         f"{what[:-1]}." + (f" {' and '.join(ends)}." if ends else "")]
     if any(s.inside_chance for own in found.values() for s in own):
         notes.append(f"{AT_CHANCE} inside the band of chance.")
+    if any(group == CENTRED for _, group in found):
+        notes.append("centred: with the response that all directions of a GAN share removed; what alignment loses by "
+                     "it was not the directions' own.")
     if kind == "pair" and any(e.by_index for e in entries):
         notes.append("by index: the method's own pairing; the other lines are paired greedily on the matching half, "
                      "which favours everyone: compare each with its own chance.")
@@ -64,24 +68,30 @@ def headline(source: Source, kind: str) -> Table | None:
     return Table(f"headline_{what.lower()}", title, frame_of(lines), data, source.caption(), tuple(notes))
 
 
-def headline_summaries(source: Source, kind: str) -> dict[str, list[Summary]]:
-    """{metric: summaries} under the headline protocols, each over the pairs that every method was run on."""
-    rows = aggregate.select(source.plain, kind, HEADLINE)
-    out = {}
-    for metric in sorted(set(rows["metric"]), key=_place):
-        pairs = aggregate.common_pairs(rows[rows["metric"] == metric])
-        own = aggregate.summarise(rows, metric, kind, HEADLINE, pairs)
-        if own:
-            out[metric] = own
+def headline_summaries(source: Source, kind: str) -> dict[tuple[str, str], list[Summary]]:
+    """{(metric, group of protocols): summaries}, each over the pairs that every method was run on.
+
+    The headline protocols, and alignment with the directions' common response removed.
+    """
+    rows, out = source.plain, {}
+    for metric in sorted(set(rows["metric"]), key=place):
+        for group in (HEADLINE, CENTRED) if metric == "alignment" else (HEADLINE,):
+            part = aggregate.select(rows, kind, group, metric)
+            own = aggregate.summarise(part, metric, kind, group, aggregate.common_pairs(part))
+            if own:
+                out[metric, group] = own
     return out
 
 
-def _place(metric: str) -> tuple[int, str]:
+def place(metric: str) -> tuple[int, str]:
+    """Sort key of metrics: the known order, then alphabetically."""
     return ORDER.index(metric) if metric in ORDER else len(ORDER), metric
 
 
-def _header(source: Source, metric: str) -> str:
-    return source.arrow(metric).replace("_", "_\n", 1) if len(metric) > 14 else source.arrow(metric)
+def header(source: Source, metric: str, group: str = HEADLINE) -> str:
+    """Column header of a metric, in lines; other groups of protocols than the headline's are named."""
+    name = source.arrow(metric).replace("_", "_\n", 1) if len(metric) > 14 else source.arrow(metric)
+    return name if group == HEADLINE else f"{name}\n{group}"
 
 
 def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
@@ -119,16 +129,16 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
     entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
     feet, lines, means = Footnotes(), {}, {}
     labels = {s.entry: feet.entry(s, entries) for own in found.values() for s in own}
+    clients = {m: {s.entry: s for s in aggregate.summarise(real, m, "pair")} for m in found}
     for entry in entries:
         line: dict[str, str] = {}
         for metric, own in found.items():
             here = next((s for s in own if s.entry == entry), None)
-            there = next((s for s in aggregate.summarise(real, metric, "pair")
-                          if s.entry == entry), None)
-            header, digits = _header(source, metric), source.digits(metric)
+            there = clients[metric].get(entry)
+            name, digits = header(source, metric), source.digits(metric)
             if any(s.values for s in own):
-                line[f"{header}\ncontrol"] = _control_cell(here, feet, digits)
-            line[f"{header}\nclients"] = _mean_cell(there, feet, digits)
+                line[f"{name}\ncontrol"] = _control_cell(here, feet, digits)
+            line[f"{name}\nclients"] = _mean_cell(there, feet, digits)
             means[entry, metric] = (here.mean if here else math.nan, there.mean if there else math.nan)
         margin = means.get((entry, "attribute_recovery"), (0, math.nan))[1] \
             - means.get((entry, "recovery_specificity"), (math.nan, 0))[0]
@@ -181,11 +191,11 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
         data.append({"kind": kind, "method": method, "cells": len(part), "failed": failed, "seconds": seconds,
                      "median_seconds": part["seconds"].median(), "longest_seconds": part["seconds"].max(),
                      "images": images})
-        lines.append({"kind": kind, "method": method, "cells": f"{len(part):,}", "failed": str(failed or ""),
+        lines.append({"work": f"{kind} {method}".strip(), "cells": f"{len(part):,}", "failed": str(failed or ""),
                       "minutes": number(seconds / 60, 1),
                       "seconds a cell\n(median)": number(part["seconds"].median(), 1),
                       "(longest)": number(part["seconds"].max(), 1), "images": f"{images:,}" if images else ""})
-    frame = pd.DataFrame(lines).set_index("kind")
+    frame = pd.DataFrame(lines).set_index("work")
     reasons = list(dict.fromkeys(f"{r.kind} {r.method} {'/'.join(filter(None, (r.reference, r.client)))}: {r.reason}"
                                  for r in cells.itertuples() if r.status == "failed"))
     notes = [f"failed: {r}" for r in reasons[:8]] + ([f"… and {len(reasons) - 8} more."] if len(reasons) > 8 else [])

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from results.aggregate import CEILING, FLOOR, Entry, Summary, entry_order
-from results.overview import headline_summaries
+from results.overview import header, headline_summaries
 from results.tables import DAGGER, Source
 
 # Okabe and Ito's colours: told apart by all common kinds of colour vision; floor and ceiling differ in shape as well.
@@ -48,8 +48,10 @@ def summary_figure(source: Source, path: Path) -> Path | None:
         for axes, (kind, entries, panels) in zip(grid, blocks):
             trained_less = {s.entry for _, own in panels for s in own if s.steps < s.published_steps}
             short = short or bool(trained_less)
-            for axis, (metric, own) in zip(axes, panels):
-                _panel(axis, source, kind, metric, {s.entry: s for s in own}, entries)
+            for axis, ((metric, group), own) in zip(axes, panels):
+                _panel(axis, {s.entry: s for s in own}, entries)
+                axis.set_title(f"{header(source, metric, group).replace('_' + chr(10), '_').replace(chr(10), ', ')}\n"
+                               f"{'GAN pairs' if kind == 'pair' else 'single GANs'}", fontsize=8.5, color=INK)
                 axis.set_yticks(range(len(entries)), [""] * len(entries))
             axes[0].set_yticklabels([e.label(entries) + (f" {DAGGER}" if e in trained_less else "") for e in entries])
             for axis in axes[len(panels):]:
@@ -64,12 +66,13 @@ def summary_figure(source: Source, path: Path) -> Path | None:
     return path
 
 
-def _panel(axis, source: Source, kind: str, metric: str, own: dict[Entry, Summary], entries: list[Entry]) -> None:
+def _panel(axis, own: dict[Entry, Summary], entries: list[Entry]) -> None:
     for row, entry in enumerate(entries):
         s = own.get(entry)
         if s is None or not s.values:
-            axis.text(0.5, row, "not run" if s is None else s.status.replace("_", " "), color="#777777", ha="center",
-                      va="center", transform=axis.get_yaxis_transform(), fontsize=7)
+            words = s.status.replace("_", " ") if s else "" if entry.by_index else "not run"
+            axis.text(0.5, row, words, color="#777777", ha="center", va="center",
+                      transform=axis.get_yaxis_transform(), fontsize=7)
             continue
         if math.isfinite(s.chance):
             axis.add_patch(Rectangle((s.chance_low, row - 0.5), s.chance_high - s.chance_low, 1, color=BAND_COLOUR,
@@ -87,8 +90,6 @@ def _panel(axis, source: Source, kind: str, metric: str, own: dict[Entry, Summar
         axis.plot(s.mean, row, marker, color=colour, ms=5.5, mec="white", mew=0.6, zorder=4)
     axis.autoscale_view(scaley=False)
     axis.set_ylim(len(entries) - 0.5, -0.5)
-    axis.set_title(f"{source.arrow(metric)}\n{'GAN pairs' if kind == 'pair' else 'single GANs'}", fontsize=8.5,
-                   color=INK, linespacing=1.3)
     axis.tick_params(axis="y", length=0)
     axis.tick_params(axis="x", labelsize=7.5)
     axis.locator_params(axis="x", nbins=5)

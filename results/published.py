@@ -54,7 +54,8 @@ def xga_table(number_of_table: int, mapping: dict[str, tuple[str, str, str] | No
             lines[method]["our row"] = "" if ours is None else f"{ours[0]}[{ours[1]}]".replace("[]", "") + (
                 f" ({ours[2]})" if ours[2] else "")
     return Table(f"published_table{number_of_table}_{metric}", f"{metric} ↑, {LABEL}: table {number_of_table}",
-                 frame_of(lines), data, f"{XGA}, table {number_of_table} · not measured by this project", (*chance, _NO_ERROR))
+                 frame_of(lines), data, f"{XGA}, table {number_of_table} · not measured by this project",
+                 (*chance, _NO_ERROR))
 
 
 def xga_matrix(metric: str, method: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -69,7 +70,7 @@ class Source:
             raise MixedRows(f"one table is of one suite, version, profile, zoo and oracle; these rows are of {listed}. "
                             "Split them with results.rows.contexts")
 
-    @property
+    @cached_property
     def plain(self) -> pd.DataFrame:
         """The rows without the controls."""
         return aggregate.without_controls(self.rows, self.controls)
@@ -223,16 +224,17 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
     notes = feet.notes() + _reading(several, what, fixed, any(s.inside_chance for s in summaries),
                                     any(s.entry.by_index for s in summaries))
     if group != HEADLINE:
-        name, title = f"{name}_{group}", f"{title}; {group_words(group)}"
+        name, title = f"{name}_{group}", f"{title}; {group_words(group, kind)}"
     return Table(name, title, frame_of(lines), aggregate.long_form(summaries), source.caption(), tuple(notes))
 
 
-def group_words(group: str) -> str:
+def group_words(group: str, kind: str) -> str:
     """How the protocols of ``group`` are named in a title."""
-    return {"centred": "common mean response of the directions removed",
-            "published": "as released (on probabilities, matched and scored on the same latents)",
+    released = "as released (on probabilities, matched and scored on the same latents)" if kind == "pair" \
+        else "as released"
+    return {"centred": "common mean response of the directions removed", "published": released,
             "published-logits": "as released, but on logits",
-            "published-paper": "as the paper's equation has it"}.get(group, f"protocol {group}")
+            "published-paper": "as the paper has it"}.get(group, f"protocol {group}")
 
 
 def _reading(several: bool, what: str, fixed: str, at_chance: bool, by_index: bool) -> list[str]:
@@ -280,7 +282,7 @@ def _matrix(source: Source, s: Summary, gans: list[str], symmetric: bool, group:
                             f"{with_interval(s.chance, s.chance_low, s.chance_high, digits)} (95% band of one pair)."]
     slug = label.replace(f" {DAGGER}", "").replace(", by index", "_by_index")
     slug = "".join(c if c.isalnum() or c in "-_." else "_" for c in slug).strip("_")
-    words = "" if group == HEADLINE else f"; {group_words(group)}"
+    words = "" if group == HEADLINE else f"; {group_words(group, 'pair')}"
     return Table(f"pairs_{s.metric}_{slug}" + ("" if group == HEADLINE else f"_{group}"),
                  f"{source.arrow(s.metric)} of every pair: {label}{words}", frame, aggregate.long_form([s]),
                  source.caption(), tuple(notes))

@@ -1,0 +1,89 @@
+"""Everything that people read of a run, made again from its stored rows: tables, exports, figure, summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from results import aggregate, overview, plots, published, tables
+from results.export import to_markdown, write_table
+from results.rows import contexts
+from results.store import write_atomically
+from results.tables import Source, Table
+
+REFERENCE, CONTROLS = "full", (("full", "full_b"),)
+
+
+def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
+             metrics: dict[str, type]) -> list[Path]:
+    """Writes every table (CSV, Markdown, LaTeX), the figure and ``summary.md`` of a run; returns the paths.
+
+    Everything lands in ``run_dir``, in a folder of its own for each suite, version, profile, zoo and oracle if the rows
+    are of several. Failed cells are shown, and stop nothing.
+
+    Args:
+        rows: as ``results.rows`` reads them. cells: the content of ``cells.csv``; may be empty.
+        provenance: facts for every caption, as text ({"commit": ..., "torch": ...}). Two keys are not shown but used:
+            "reference", the GAN that paper-shaped tables compare with (default full), and "controls", pairs of GANs
+            of the same data, whose second ones stay out of them (default full and full_b).
+        metrics: {name: class}, from ``metrics.registry.load_all``.
+    """
+    run_dir, facts = Path(run_dir), dict(provenance)
+    reference = facts.pop("reference", REFERENCE)
+    controls = tuple(tuple(pair) for pair in facts.pop("controls", CONTROLS))
+    split, paths = contexts(rows), []
+    for context, part in split:
+        folder = run_dir if len(split) == 1 else run_dir / "-".join(str(v) for v in context.values() if v)
+        own = cells[(cells["suite"] == context["suite"]) & (cells["profile"] == context["profile"])]
+        paths += _make(folder, Source(part.reset_index(drop=True), metrics, facts, reference, controls), own)
+    return paths
+
+
+def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
+    """Every table of one context's rows, by chapter; chapters without tables are left out."""
+    rows = source.rows
+    groups = sorted({aggregate.group_of(p) for p in rows["protocol"]},
+                    key=lambda g: (g != aggregate.HEADLINE, g != aggregate.CENTRED, g))
+
+    def every(build, kind: str, group: str) -> list[Table | None]:
+        names = sorted(set(aggregate.select(rows, kind, group)["metric"]), key=overview.place)
+        return [build(source, metric, group) for metric in names]
+
+    others = [g for g in groups if g != aggregate.HEADLINE]
+    chapters = {
+        "Headline": [overview.headline(source, kind) for kind in ("pair", "single")],
+        "Control": [overview.control(source, pair) for pair in source.controls],
+        f"By client of {source.reference}": every(tables.by_client, "pair", aggregate.HEADLINE),
+        "By GAN": every(tables.by_gan, "single", aggregate.HEADLINE),
+        "Published numbers": published.published_tables(set(rows["metric"])),
+        "Other protocols": [table for group in others for build, kind in ((tables.by_client, "pair"),
+                                                                          (tables.by_gan, "single"))
+                            for table in every(build, kind, group)],
+        "Cost": [overview.costs(cells, source.caption())],
+        "Every pair": [table for group in groups for metric in tables.PAPER_TABLE
+                       for table in tables.matrices(source, metric, group)]}
+    return {title: found for title, listed in chapters.items() if (found := [t for t in listed if t is not None])}
+
+
+def _make(folder: Path, source: Source, cells: pd.DataFrame) -> list[Path]:
+    figure = plots.summary_figure(source, folder / "summary.png")
+    chapters = all_tables(source, cells)
+    paths = [figure] if figure else []
+    lines = [f"# {source.rows['suite'].iloc[0]}", "", source.caption(), ""]
+    if figure:
+        lines += [f"![Headline scores]({figure.name})", ""]
+    for title, found in chapters.items():
+        lines += [f"## {title}", ""]
+        for table in found:
+            place = folder / "tables" / ("pairs" if title == "Every pair" else "")
+            written = write_table(table, place)
+            paths += written
+            if title in ("Every pair", "Other protocols"):  # many: linked rather than shown
+                lines.append(f"- [{table.title}]({written[1].relative_to(folder).as_posix()})")
+            else:
+                lines += [to_markdown(table), ""]
+        lines.append("")
+    paths.append(folder / "summary.md")
+    write_atomically(paths[-1], "\n".join(lines).rstrip() + "\n")
+    return paths
