@@ -170,20 +170,18 @@ class Centring:
     """
 
     def __init__(self, matching: np.ndarray, alive: np.ndarray) -> None:
-        self.alive = alive.any(0)
-        self.turn = np.ones(len(self.alive))
-        if self.alive.any():
-            odd = (matching[0] - matching[1])[self.alive]
-            self.turn[self.alive] = np.where(np.linalg.eigh(odd @ odd.T)[1][:, -1] < 0, -1.0, 1.0)
+        anyhow = alive.any(0)
+        self.share = anyhow / max(anyhow.sum(), 1)
+        self.turn = np.ones(len(anyhow))
+        if anyhow.any():
+            odd = (matching[0] - matching[1])[anyhow]
+            self.turn[anyhow] = np.where(np.linalg.eigh(odd @ odd.T)[1][:, -1] < 0, -1.0, 1.0)
 
     def __call__(self, means: np.ndarray) -> np.ndarray:
-        if not self.alive.any():
-            return means
         plus, minus = means[..., 0, :, :], means[..., 1, :, :]
-        turn = self.turn[:, None]
-        even = ((plus + minus) / 2)[..., self.alive, :].mean(-2, keepdims=True)
-        odd = ((plus - minus) / 2 * turn)[..., self.alive, :].mean(-2, keepdims=True)
-        return np.stack([plus - even - turn * odd, minus - even + turn * odd], axis=-3)
+        same = (self.share @ (plus + minus))[..., None, :] / 2
+        turning = (self.share * self.turn @ (plus - minus))[..., None, :] / 2 * self.turn[:, None]
+        return np.stack((plus - same - turning, minus - same + turning), axis=-3)
 
 
 def magnitude(means: np.ndarray) -> np.ndarray:
