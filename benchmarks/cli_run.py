@@ -85,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"{len(plan.cells) - len(absent)} of {len(plan.cells)} cells are done; tables come with the last "
                   f"share, or by `run_bench.py show {out}`")
         else:
+            sheets = run_folder.copy_sheets(out, plan)
             _tables(out, rows, cells, made_by)
+            print(f"{sheets} traversal sheets in {out / 'sheets'}")
     failed = [r for r in records if r["status"] == "failed"]
     for record in failed:
         print(f"failed: {record['cell']}: {record['reason']}", file=sys.stderr)
@@ -184,9 +186,10 @@ def _metrics() -> dict:
 
 def _tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
     from results.report import console_summary, make_all
-    written = make_all(out, rows, cells, made_by, _metrics())
-    print(console_summary(rows, made_by, _metrics()))
-    print(f"{len(written)} files in {out}: rows.csv, cells.csv, run.json, tables/")
+    facts = run_folder.caption_facts(made_by)
+    written = make_all(out, rows, cells, facts, _metrics())
+    print(console_summary(rows, cells, facts, _metrics()))
+    print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
 
 
 def add_show(commands) -> None:

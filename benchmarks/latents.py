@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -13,8 +15,8 @@ def evaluation_latents(generator: Generator, space: str, n: int, seed: int | str
 
     ``seed`` is the suite's, or a name such as ``"chance"`` for a stream of its own.
     """
-    number = seed if isinstance(seed, int) else int.from_bytes(seed.encode()[:6], "big") + 2**48
-    rng = torch.Generator().manual_seed(1_000_003 * number + 7)
+    digest = hashlib.sha256(f"evaluation latents {seed}".encode()).digest()
+    rng = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     z = torch.cat([torch.randn(1, generator.latent_dim, generator=rng) for _ in range(n)]).to(generator.device)
     if generator.check_space(space) == "z":
         return z

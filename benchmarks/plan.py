@@ -16,7 +16,7 @@ class Cell:
 
     Attributes:
         id: ``kind/...``, unique in its plan and a valid relative path.
-        kind: "pool", "bank", "chance", "discover" or "score".
+        kind: "pool", "bank", "chance", "discover", "score" or "sheet".
         gans: one GAN or a (reference, client) pair.
         needs: ids of cells that should be done before (the store would make them all the same, only later).
         steps: the artifacts that it makes.
@@ -39,7 +39,7 @@ class Plan:
 
     def __init__(self, bench: Workbench, scorer: Scorer) -> None:
         self.bench, self.scorer, self.job = bench, scorer, bench.job
-        cells = [*self._prepare(), *self._discover(), *self._chance(), *self._score()]
+        cells = [*self._prepare(), *self._discover(), *self._chance(), *self._score(), *self._sheets()]
         self.cells = {cell.id: cell for cell in cells}
 
     def images(self) -> tuple[int, int]:
@@ -74,12 +74,16 @@ class Plan:
             step = self.bench.bank_step(gan)
             yield Cell(f"bank/{gan}", "bank", (gan,), steps=(step,), weight=step.images)
 
+    def _places(self, entry: Entry) -> list[tuple[str, ...]]:
+        """Where a method discovers directions: on each GAN, or on each trained pair."""
+        paired = self.job.method(entry).paired
+        return self.job.trained_pairs() if paired else [(g,) for g in self.job.all_gans]
+
     def _discover(self):
         cells = []
         for entry in self.job.suite.methods:
             method = self.job.method(entry)
-            places = self.job.trained_pairs() if method.paired else [(g,) for g in self.job.all_gans]
-            for gans in places:
+            for gans in self._places(entry):
                 for seed in self.job.profile.seeds:
                     found = self.bench.directions_step(entry, gans, seed)
                     steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in range(len(gans))))
@@ -113,6 +117,14 @@ class Plan:
         reverse = len(gans) == 2 and order.index(gans[0]) > order.index(gans[1])
         return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed,
                     (*needs, f"chance/{'-'.join(gans)}"), (self.scorer.score_step(entry, gans, seed),), 60, reverse)
+
+    def _sheets(self):
+        seed = self.job.profile.seeds[0]
+        for entry in self.job.suite.methods:
+            for gans in self._places(entry):
+                steps = tuple(self.bench.sheet_step(entry, gans, side, seed) for side in range(len(gans)))
+                yield Cell(self._id("sheet", entry, gans, seed), "sheet", gans, entry, seed,
+                           (self._id("discover", entry, gans, seed),), steps, sum(s.images for s in steps))
 
     @staticmethod
     def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:

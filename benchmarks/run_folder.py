@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
 
 ROOT = Path(__file__).parent.parent
-CELL_COLUMNS = ("cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
+CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
                 "seconds", "made_seconds", "images", "artifacts")
 
 
@@ -77,7 +78,15 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
                      **({"gpu": torch.cuda.get_device_name(job.device)} if job.device.startswith("cuda") else {})},
         "hashes": {"gans": {g: bench.zoo.hash(g) for g in job.all_gans}, **bench._marks},
         "methods": {e.label: job.method(e).params() for e in job.suite.methods},
-        "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha, "plan": job.digest()}
+        "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha, "reference": job.suite.reference, "controls": job.controls, "plan": job.digest()}
+
+
+def caption_facts(made_by: dict) -> dict:
+    """What captions say of the provenance, and what tables need to know of the suite."""
+    commit = made_by["commit"][:12] + ("+" if made_by["dirty"] else "")
+    return {"profile": made_by["profile_title"], "pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
+            "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
+            "commit": commit, "reference": made_by["reference"], "controls": made_by["controls"]}
 
 
 def _commit() -> dict:
@@ -110,12 +119,27 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
             configs[row["config_id"]] = config
             rows.append({column: row.get(column, math.nan) for column in COLUMNS})
     frame = make_rows(rows)
-    cells = pd.DataFrame([{c: "; ".join(r[c]) if c == "artifacts" else r[c] for c in CELL_COLUMNS} for r in records],
+    of_run = {"suite": job.suite.suite, "profile": job.profile.profile}
+    cells = pd.DataFrame([{**of_run, **r, "artifacts": "; ".join(r["artifacts"])} for r in records],
                          columns=CELL_COLUMNS)
     write_rows(frame, out / "rows.csv")
     write_atomically(out / "cells.csv", cells.to_csv(index=False))
     write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))
     return frame, cells, absent
+
+
+def copy_sheets(out: Path, plan: Plan) -> int:
+    """Copies the traversal sheets that are in the store to ``out/sheets``; returns how many."""
+    copied = 0
+    for cell in plan.cells.values():
+        for side, step in enumerate(cell.steps if cell.kind == "sheet" else ()):
+            if plan.bench.store.has(step):
+                other = f"-with-{cell.gans[1 - side]}" if len(cell.gans) == 2 else ""
+                target = out / "sheets" / cell.entry.label / f"{cell.gans[side]}{other}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(plan.bench.store.path(step) / "sheet.png", target)
+                copied += 1
+    return copied
 
 
 def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:

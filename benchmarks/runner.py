@@ -68,6 +68,9 @@ def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     elif cell.kind == "discover":
         for side in range(len(cell.gans)):
             bench.responses(cell.entry, cell.gans, side, cell.seed, progress)
+    elif cell.kind == "sheet":
+        for side in range(len(cell.gans)):
+            bench.sheet(cell.entry, cell.gans, side, cell.seed)
     else:
         return scorer.score(cell.entry, cell.gans, cell.seed, cell.reverse)
     return []

@@ -23,9 +23,12 @@ from metrics.responses import Responses, images_needed, respond
 from oracles import registry as judges
 from oracles.base import AttributeOracle, FeatureExtractor
 from oracles.density_ratio import DensityRatio, feature_pool, train_density_ratio
+from results.sheets import traversal_sheet
 from results.store import Step, Store
 
 Progress = Callable[[int, int], None]
+SHEET_LATENTS = 2
+SHEET_STRENGTHS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # in units of the suite's alpha
 
 
 class Workbench:
@@ -187,6 +190,37 @@ class Workbench:
             return method.discover(self.generator(gan), Context(seed=2**32 + 1))  # a seed that no suite uses
 
         return self._respond(self.bank_step(gan), gan, "chance", directions)
+
+    # -- pictures -----------------------------------------------------------------------------------------
+    def sheet_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:
+        """A picture of every direction of ``gans[side]``."""
+        return self._step("sheet", ("results.sheets", "benchmarks.latents", self._generator_module(gans[side])),
+                          SHEET_LATENTS * self.job.method(entry).n_directions * len(SHEET_STRENGTHS),
+                          responses=self.responses_step(entry, gans, side, seed).key, latents=SHEET_LATENTS,
+                          strengths=SHEET_STRENGTHS, readable=self.oracle.readable,
+                          title=self._sheet_title(entry, gans, side, seed))
+
+    def sheet(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Path:
+        """The PNG."""
+        step = self.sheet_step(entry, gans, side, seed)
+
+        def build(folder: Path) -> None:
+            directions = self.directions(entry, gans, seed)[side]
+            responses = self.responses(entry, gans, side, seed).attributes(self.oracle.readable)
+            names = [n for n, readable in zip(self.oracle.names, self.oracle.readable, strict=True) if readable]
+            generator = self.generator(gans[side])
+            latents = evaluation_latents(generator, directions.space, SHEET_LATENTS, seed)
+            alpha = self.job.suite.alpha
+            traversal_sheet(folder / "sheet.png", generator, directions, responses, names, step.inputs["title"],
+                            latents, [alpha * s for s in SHEET_STRENGTHS])
+
+        return self.store.make(step, build) / "sheet.png"
+
+    def _sheet_title(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> str:
+        where = f"{gans[side]}, found with {gans[1 - side]}" if len(gans) == 2 else gans[side]
+        method = self.job.method(entry)
+        steps = f", {method.steps:,} of {method.published_steps():,} steps" if method.steps else ""
+        return f"{entry.label} on {where}: {self.zoo.title}, seed {seed}{steps}"
 
     def _respond(self, step: Step, gan: str, seed: int | str, directions: Callable[[], Directions]) -> Responses:
         def build(folder: Path) -> None:
