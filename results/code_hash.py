@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
+import importlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,11 +51,12 @@ def _parse(module: str) -> tuple[str, tuple[str, ...]]:
 def _file(name: str) -> Path | None:
     """The source of a module, found without importing it; None for what is no module (a name inside one, say)."""
     top, *rest = name.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0], *rest)
-    return next((f for f in (path.with_suffix(".py"), path / "__init__.py") if f.is_file()), None)
+    for folder in importlib.import_module(top).__path__:
+        path = Path(folder, *rest)
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
 
 
 def _drop_documentation(tree: ast.AST) -> None:

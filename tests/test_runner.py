@@ -1,0 +1,177 @@
+"""The main job on a tiny profile: the same numbers however it is run, and no finished work is ever lost."""
+
+import json
+import shutil
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+from benchmarks.cli import main
+from results.rows import COLUMNS
+from tests.tiny import arguments, start
+
+METHODS = "random,sefa,latentclr"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run of every kind of method, made by one worker."""
+    folder = tmp_path_factory.mktemp("tiny")
+    assert main(arguments(folder, "run", "store", f"{METHODS},ganspace,xga,interfacegan", "--workers", "1")) == 0
+    return folder
+
+
+def rows(folder, out="run") -> bytes:
+    return (folder / out / "rows.csv").read_bytes()
+
+
+def test_a_run_writes_every_kind_of_output(finished):
+    run = finished / "run"
+    table = pd.read_csv(run / "rows.csv", keep_default_na=False)
+    assert list(table) == list(COLUMNS)
+    assert set(table["method"]) == {"random", "sefa", "latentclr", "ganspace", "xga", "interfacegan"}
+    assert set(table["status"]) <= {"ok", "not_applicable"} and (table["status"] == "ok").mean() > 0.8
+    assert {"index", "published-index"} <= set(table.loc[table["method"] == "xga", "protocol"])
+    assert not (table.loc[table["method"] == "sefa", "protocol"] == "index").any()
+    configs = json.loads((run / "configs.json").read_text())
+    assert set(table["config_id"]) == set(configs)
+    made_by = json.loads((run / "run.json").read_text())
+    assert {"commit", "dirty", "versions", "hardware", "hashes", "command"} <= set(made_by)
+    for kind in ("csv", "md", "tex"):
+        assert list((run / "tables").glob(f"*.{kind}"))
+    assert (run / "sheets" / "xga" / "full-with-no_hats.png").stat().st_size > 10_000
+    assert (run / "sheets" / "sefa" / "no_hats.png").exists()
+
+
+def test_planned_images_are_those_that_were_made(finished):
+    cells = pd.read_csv(finished / "run" / "cells.csv", keep_default_na=False)
+    records = [json.loads((finished / "store" / "directions" / key / "made.json").read_text())
+               for row in cells.loc[cells["kind"] == "discover", "artifacts"]
+               for kind, key in [row.split("; ")[0].split("/")]]
+    assert any(r["images"] for r in records)
+    for record in records:
+        assert record["images_made"] == record["images"], record["inputs"]["method"]
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(finished, capsys):
+    args = arguments(finished, "again", "store", f"{METHODS},ganspace,xga,interfacegan", "--workers", "1")
+    assert main(args) == 0
+    assert "images: 0 to synthesise" in capsys.readouterr().out
+    assert rows(finished, "again") == rows(finished)
+
+
+def test_show_makes_the_same_tables_again(finished):
+    before = {p.name: p.read_bytes() for p in (finished / "run" / "tables").iterdir() if p.is_file()}
+    shutil.rmtree(finished / "run" / "tables")
+    assert main(["show", str(finished / "run")]) == 0
+    assert {p.name: p.read_bytes() for p in (finished / "run" / "tables").iterdir() if p.is_file()} == before
+
+
+def test_a_run_passes_the_check_against_itself_and_a_worse_one_does_not(finished, capsys):
+    reference = finished / "reference.csv"
+    assert main(["check", str(finished / "run"), "--against", str(reference), "--write"]) == 0
+    assert main(["check", str(finished / "run"), "--against", str(reference)]) == 0
+    worse = finished / "worse"
+    shutil.copytree(finished / "run", worse, dirs_exist_ok=True)
+    table = pd.read_csv(worse / "rows.csv", keep_default_na=False, dtype=str)
+    hit = (table["metric"] == "alignment") & (table["method"] == "sefa") & (table["status"] == "ok")
+    table.loc[hit, "value"] = "-0.9"
+    table.to_csv(worse / "rows.csv", index=False)
+    capsys.readouterr()
+    assert main(["check", str(worse), "--against", str(reference)]) == 1
+    assert "alignment" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The folder of a run of three methods by one worker: what other ways of running are compared with."""
+    folder = tmp_path_factory.mktemp("plain")
+    assert main(arguments(folder, "run", "store", METHODS, "--workers", "1")) == 0
+    return folder
+
+
+def test_two_workers_give_the_same_rows(plain, tmp_path):
+    assert main(arguments(tmp_path, "run", "store", METHODS, "--workers", "2")) == 0
+    assert rows(tmp_path) == rows(plain)
+
+
+def test_shares_of_a_run_give_the_same_rows(plain, tmp_path):
+    for share in ("0/2", "1/2"):
+        assert not (tmp_path / "run" / "rows.csv").exists() or share == "1/2"
+        assert main(arguments(tmp_path, "run", "store", METHODS, "--workers", "1", "--cell", share)) == 0
+    assert rows(tmp_path) == rows(plain)
+
+
+def test_a_killed_run_goes_on_to_the_same_rows(plain, tmp_path):
+    args = arguments(tmp_path, "run", "store", METHODS, "--workers", "2")
+    process = start(args)
+    cells = tmp_path / "run" / "cells"
+    while not list(cells.glob("discover/**/*.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = [p for p in (tmp_path / "store" / "responses").iterdir() if not p.name.startswith(".")]
+    assert kept
+    times = {p: (p / "made.json").stat().st_mtime_ns for p in kept}
+    assert main(args) == 0
+    assert rows(tmp_path) == rows(plain)
+    assert {p: (p / "made.json").stat().st_mtime_ns for p in kept} == times  # finished work was not done again
+
+
+def test_ctrl_c_is_a_sentence(tmp_path):
+    process = start(arguments(tmp_path, "run", "store", METHODS, "--workers", "2"))
+    while not list((tmp_path / "run").glob("cells/**/*.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; finished cells are kept" in err and "Traceback" not in out + err
+
+
+BROKEN = '''
+from dataclasses import dataclass
+from typing import ClassVar
+from dirbench import DirectionMethod, NotApplicable
+
+@dataclass(frozen=True)
+class Fails(DirectionMethod):
+    """Always fails."""
+    name: ClassVar[str] = "fails"
+    def discover(self, generator, context):
+        raise RuntimeError("the sky is green")
+
+@dataclass(frozen=True)
+class Refuses(DirectionMethod):
+    """Never applies."""
+    name: ClassVar[str] = "refuses"
+    def discover(self, generator, context):
+        raise NotApplicable("this generator has no tail")
+'''
+
+
+@pytest.fixture
+def extra_methods(tmp_path, monkeypatch):
+    """A folder whose files count as files of ``methods/``."""
+    import methods
+    folder = tmp_path / "more_methods"
+    folder.mkdir()
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
+    return folder
+
+
+def test_a_failing_method_is_reported_and_the_others_finish(extra_methods, tmp_path, capsys):
+    (extra_methods / "fails.py").write_text(BROKEN)
+    (extra_methods / "syntax.py").write_text("def discover(:\n")
+    code = main(arguments(tmp_path, "run", "store", "random,fails,refuses", "--workers", "2"))
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert "failed: discover/fails/full/seed0: RuntimeError: the sky is green" in err
+    assert "methods/syntax.py: SyntaxError" in out
+    table = pd.read_csv(tmp_path / "run" / "rows.csv", keep_default_na=False)
+    status = table.groupby("method")["status"].agg(set)
+    assert status["fails"] == {"failed"} and status["refuses"] == {"not_applicable"} and "ok" in status["random"]
+    assert table.loc[table["method"] == "refuses", "reason"].str.contains("no tail").all()
