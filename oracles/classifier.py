@@ -16,7 +16,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.registry import did_you_mean
+from methods.registry import UnknownName, did_you_mean
 from oracles.base import AttributeOracle, state_fingerprint
 
 RESOLUTION = 32
@@ -118,10 +118,11 @@ def load_oracle(name: str, device: torch.device | str = "cpu", folder: Path | No
     """The shipped classifier ``name`` ("scorer" or "teacher"), float32, frozen, on ``device``.
 
     Raises:
-        ValueError: an unknown name; weights or card missing, or not the file that the card was written for.
+        UnknownName: an unknown name; the message says the nearest known one.
+        ValueError: weights or card missing, or not the file that the card was written for.
     """
     if name not in ARCHITECTURES:
-        raise ValueError(did_you_mean("oracle", name, list(ARCHITECTURES)))
+        raise UnknownName(did_you_mean("oracle", name, list(ARCHITECTURES)))
     folder = WEIGHTS if folder is None else Path(folder)
     path, card_path = folder / f"{name}.safetensors", folder / f"{name}.json"
     way_out = f"restore it from the repository, or train it again with 'run_bench.py train-oracle' ({name})"
