@@ -5,7 +5,7 @@ import os
 import pytest
 
 from benchmarks.cli import main
-from tests.tiny import arguments
+from tiny import arguments
 
 
 @pytest.mark.parametrize("args, words", [

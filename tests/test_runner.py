@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.cli import main
 from results.rows import COLUMNS
-from tests.tiny import arguments, start
+from tiny import arguments, start
 
 METHODS = "random,sefa,latentclr"
 
