@@ -120,7 +120,7 @@ class PlantedExtractor(FeatureExtractor):
         self.register_buffer("mix", torch.linalg.qr(torch.randn(256, 64, generator=rng)).Q)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        first = F.softplus(F.conv2d(images.to(self.kernel.dtype), self.kernel, stride=2, padding=1))
+        first = F.softplus(F.conv2d(images, self.kernel, stride=2, padding=1))
         return [first, F.avg_pool2d(first, 2)]
 
     def features(self, images: Tensor) -> Tensor:
