@@ -33,6 +33,11 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def console() -> None:
+    """The ``dirbench`` command."""
+    sys.exit(main(sys.argv[1:]))
+
+
 def main(argv: list[str]) -> int:
     """Runs one command and returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):

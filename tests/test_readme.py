@@ -1,0 +1,62 @@
+"""The README says what is: its method block works as one file, its commands parse, its files and tables exist."""
+
+import re
+import shlex
+
+import pandas as pd
+import pytest
+
+from benchmarks.cli import main, parser
+from tiny import ROOT, arguments
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def test_the_method_block_is_a_whole_method_in_every_table(tmp_path, monkeypatch):
+    import methods
+    folder = tmp_path / "methods"
+    folder.mkdir()
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
+    (block,) = blocks("python")
+    (folder / "mine.py").write_text(block, encoding="utf-8")
+    name = re.search(r'name: ClassVar\[str\] = "(.+)"', block).group(1)
+    # `core` is what the suite says: the newcomer needs no other change than its file
+    args = arguments(tmp_path, "run", "store", "core", "--only", f"*/{name}/*", "--workers", "1")
+    assert main(args) == 0
+    rows = pd.read_csv(tmp_path / "run" / "rows.csv", keep_default_na=False)
+    assert set(rows["method"]) == {name} and (rows["status"] == "ok").any()
+    for table in ("headline", "alignment"):
+        files = list((tmp_path / "run" / "tables").glob(f"*{table}*.md"))
+        assert files and all(name in f.read_text(encoding="utf-8") for f in files)
+
+
+@pytest.mark.parametrize("line", [
+    line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines() if "run_bench.py" in line])
+def test_every_command_is_one_that_the_parser_takes(line):
+    words = shlex.split(line.split("run_bench.py", 1)[1].replace("$SLURM_ARRAY_TASK_ID", "0"))
+    words = words if words and not words[0].startswith("-") else ["run", *words]
+    assert parser().parse_args(words).function
+
+
+def test_the_setup_commands_are_those_that_ci_runs():
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    install = next(b for b in blocks("bash") if "[test]" in b)
+    assert "python3 -m venv .venv" in install and "python3 -m venv .venv" in ci
+    assert "--editable '.[test]'" in ci and "pip install -e '.[test]'" in install
+    assert ".venv/bin/python -m pytest" in install and ".venv/bin/python -m pytest" in ci
+    assert ".venv/bin/python run_bench.py --suite celeba_subsets" in ci
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
+def test_every_link_leads_somewhere(target):
+    assert target.startswith("http") or (ROOT / target).exists()
+
+
+def test_the_table_of_folders_is_true():
+    for folder in re.findall(r"^\| `([\w/]+/)`", README, re.M):
+        assert (ROOT / folder).is_dir(), folder
