@@ -69,6 +69,8 @@ class InterFaceGAN(DirectionMethod):
         if not (0 < self.train_share < 1 and 0 < self.selection <= 0.5):
             raise ValueError(f"interfacegan: train_share={self.train_share} must lie between 0 and 1, and "
                              f"selection={self.selection} between 0 and 0.5")
+        if self.n_samples < 2 * FEW:
+            raise ValueError(f"interfacegan: n_samples={self.n_samples}, expected {2 * FEW} or more")
         if len(teacher.names) < self.n_directions:
             raise DiscoveryError(f"interfacegan: {self.n_directions} directions asked for, but the teacher "
                                  f"knows only {len(teacher.names)} attributes; ask for that many or fewer")
@@ -85,7 +87,9 @@ class InterFaceGAN(DirectionMethod):
         normals = torch.stack(normals)
         order = sorted(range(len(normals)), key=lambda m: (not supported[m], -accuracy[m], -int(rarer[m]), m))
         order = order[: self.n_directions]
-        conditions = {m: self._conditions(m, normals, scores, supported) for m in order}
+        related = torch.nan_to_num(torch.corrcoef(scores.T.double())).abs()  # NaN where a score never varies
+        related[:, ~supported] = -1
+        conditions = {m: self._conditions(m, normals, related[m]) for m in order}
         vectors = torch.stack([project_out(normals[m], normals[conditions[m]]) for m in order])
         names = teacher.names
         notes = {"attributes": [names[m] for m in order], "accuracy": [accuracy[m] for m in order],
@@ -123,19 +127,14 @@ class InterFaceGAN(DirectionMethod):
                            (latents[low[n_train:]].double() @ normal + offset) < 0))
         return normal, right.double().mean().item()
 
-    def _conditions(self, primal: int, normals: Tensor, scores: Tensor, supported: Tensor) -> list[int]:
-        """Attributes to condition ``primal`` on, most correlated first."""
+    def _conditions(self, primal: int, normals: Tensor, related: Tensor) -> list[int]:
+        """Attributes to condition ``primal`` on, most ``related`` [M] first; those below 0 are never chosen."""
         chosen: list[int] = []
-        if self.n_conditions == 0:
-            return chosen
-        correlation = torch.nan_to_num(torch.corrcoef(scores.T.double())[primal]).abs()
-        for j in correlation.argsort(descending=True, stable=True).tolist():
-            if j == primal or not supported[j]:
-                continue
-            if project_out(normals[primal], normals[[*chosen, j]]).norm() >= self.min_left:
-                chosen.append(j)
-            if len(chosen) == self.n_conditions:
+        for j in related.argsort(descending=True, stable=True).tolist():
+            if len(chosen) == self.n_conditions or related[j] < 0:
                 break
+            if j != primal and project_out(normals[primal], normals[[*chosen, j]]).norm() >= self.min_left:
+                chosen.append(j)
         return chosen
 
 

@@ -305,6 +305,8 @@ def test_interfacegan_says_what_is_missing():
         InterFaceGAN().discover(PlantedGenerator(), Context())
     with pytest.raises(DiscoveryError, match="knows only 4 attributes"):
         InterFaceGAN(n_directions=5).discover(PlantedGenerator(), Context(teacher=mixed_teacher()))
+    with pytest.raises(ValueError, match="n_samples=39, expected 40 or more"):
+        InterFaceGAN(n_directions=2, n_samples=39).discover(PlantedGenerator(), Context(teacher=mixed_teacher()))
     with pytest.raises(ValueError, match="train_share=1"):
         InterFaceGAN(n_directions=2, train_share=1.0).discover(PlantedGenerator(), Context(teacher=mixed_teacher()))
     with pytest.raises(ValueError, match='"w\\+" is not searched'):
