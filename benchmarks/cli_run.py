@@ -173,7 +173,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
         counts[2] += sum(s.images for s in cell.steps if not plan.bench.store.has(s))
     print(tabulate([[k, *c] for k, c in kinds.items()], ("cells", "planned", "cached", "images to synthesise"),
                    intfmt=","))
-    to_make, whole = plan.images()
+    to_make, whole = plan.images(ids)
     print(f"images: {to_make:,} to synthesise of {whole:,}")
     for file, why in registry.load_all()[1].items():
         print(f"not loaded: {file}: {why}")
@@ -185,7 +185,8 @@ def _metrics() -> dict:
 
 
 def _tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
-    from results.report import console_summary, make_all
+    from results.console import console_summary
+    from results.report import make_all
     facts = run_folder.caption_facts(made_by)
     written = make_all(out, rows, cells, facts, _metrics())
     print(console_summary(rows, cells, facts, _metrics()))

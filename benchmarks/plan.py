@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from benchmarks.config import Entry
@@ -42,9 +43,9 @@ class Plan:
         cells = [*self._prepare(), *self._discover(), *self._chance(), *self._score(), *self._sheets()]
         self.cells = {cell.id: cell for cell in cells}
 
-    def images(self) -> tuple[int, int]:
-        """(images still to synthesise, images that the whole plan stands for)."""
-        steps = {s.key: s for cell in self.cells.values() for s in cell.steps}.values()
+    def images(self, ids: Iterable[str]) -> tuple[int, int]:
+        """(images still to synthesise, images that the cells ``ids`` stand for)."""
+        steps = {s.key: s for i in ids for s in self.cells[i].steps}.values()
         return (sum(s.images for s in steps if not self.bench.store.has(s)), sum(s.images for s in steps))
 
     def is_cached(self, cell: Cell) -> bool:

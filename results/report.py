@@ -29,15 +29,23 @@ def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, prove
             of the same data, whose second ones stay out of them (default full and full_b).
         metrics: {name: class}, from ``metrics.registry.load_all``.
     """
-    run_dir, facts = Path(run_dir), dict(provenance)
+    split = sources(rows, cells, provenance, metrics)
+    paths = []
+    for (context, _), (source, own) in zip(contexts(rows), split, strict=True):
+        name = "-".join(str(v) for v in context.values() if v) if len(split) > 1 else ""
+        paths += _make(Path(run_dir) / name, source, own)
+    return paths
+
+
+def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
+            metrics: dict[str, type]) -> list[tuple[Source, pd.DataFrame]]:
+    """(what the tables of one context are made from, its cells) for each context in ``rows``; see ``make_all``."""
+    facts = dict(provenance)
     reference = facts.pop("reference", REFERENCE)
     controls = tuple(tuple(pair) for pair in facts.pop("controls", CONTROLS))
-    split, paths = contexts(rows), []
-    for context, part in split:
-        folder = run_dir if len(split) == 1 else run_dir / "-".join(str(v) for v in context.values() if v)
-        own = cells[(cells["suite"] == context["suite"]) & (cells["profile"] == context["profile"])]
-        paths += _make(folder, Source(part.reset_index(drop=True), metrics, facts, reference, controls), own)
-    return paths
+    return [(Source(part.reset_index(drop=True), metrics, facts, reference, controls),
+             cells[(cells["suite"] == context["suite"]) & (cells["profile"] == context["profile"])])
+            for context, part in contexts(rows)]
 
 
 def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
