@@ -181,3 +181,39 @@ class Conditional(Directions):
     @classmethod
     def from_tensors(cls, tensors, space, scales, notes) -> Conditional:
         return cls(tensors["weight"], tensors["bias"], space, scales, notes)
+
+
+class Mlp(Directions):
+    """Directions that are a small network of the latent with ReLU between its layers, normalised to unit length.
+
+    The nonlinear model of LatentCLR (Yueksel et al., ICCV 2021, Sec. 3), batch norm folded into its linear layers.
+
+    Args:
+        weights: one [K, out, in] a layer. biases: one [K, out] a layer but the last, which has none.
+    """
+
+    kind = "mlp"
+
+    def __init__(self, weights: list[Tensor], biases: list[Tensor], space: str, scales: Tensor | None = None,
+                 notes: dict | None = None) -> None:
+        super().__init__(space, torch.ones(len(weights[0])) if scales is None else scales, notes)
+        if len(biases) != len(weights) - 1:
+            raise ValueError(f"an mlp of {len(weights)} layers has a bias in all but the last, got {len(biases)}")
+        self.weights, self.biases = list(weights), list(biases)
+
+    def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
+        x = latent.flatten(0, -2).expand(len(ks), -1, -1)
+        for weight, bias in zip(self.weights, self.biases):
+            x = torch.baddbmm(bias.to(latent)[ks][:, None], x, weight.to(latent)[ks].transpose(1, 2)).relu()
+        x = x @ self.weights[-1].to(latent)[ks].transpose(1, 2)
+        return F.normalize(x, dim=2).unflatten(1, latent.shape[:-1])
+
+    def tensors(self) -> dict[str, Tensor]:
+        return ({f"weight_{i}": weight for i, weight in enumerate(self.weights)}
+                | {f"bias_{i}": bias for i, bias in enumerate(self.biases)})
+
+    @classmethod
+    def from_tensors(cls, tensors, space, scales, notes) -> Mlp:
+        weights, biases = ([tensors[f"{part}_{i}"] for i in range(len(tensors)) if f"{part}_{i}" in tensors]
+                           for part in ("weight", "bias"))
+        return cls(weights, biases, space, scales, notes)

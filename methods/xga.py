@@ -1,0 +1,182 @@
+"""xGA: directions of two generators at once, and which of them are common, missing or novel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.generators.base import Generator
+from methods._contrastive import cross_gan_loss, divergences, unit_features
+from methods._models import LinearModel
+from methods._training import frozen, loss_notes, train
+from methods.base import Context, PairedMethod
+from methods.directions import Directions
+from methods.sampling import vector_space
+from oracles.base import FeatureExtractor, state_fingerprint
+from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
+
+Pair = tuple[Generator, Generator]
+
+
+@dataclass(frozen=True)
+class XGA(PairedMethod):
+    """Cross-GAN auditing (Olson et al., CVPR 2023, arXiv:2303.10774, Sec. 3 and 4.2).
+
+    Contrastive directions in an external feature space, in which edits of both generators can be compared: the first
+    ``n_common`` directions attract each other across the generators (``cross_gan_loss``, Sec. 3.1), the others are
+    pushed to images that the other generator is unlikely to make (density ratios, Sec. 3.2).
+
+    Defaults are the paper's, with its release's weight decay, learning-rate decays and affine maps. As in the release
+    the temperature multiplies, the denominators hold negatives only, and each step moves ``per_step`` directions,
+    the others taking part without gradient. Differs from it in one slip repaired: for those others the release
+    subtracts the client's originals from the *reference's* edited features (``xga-release`` does so).
+
+    Args:
+        alpha: edit strength in training. batch: latents of each generator a step.
+        other_weight: the paper's lambda_a, of pairs across the generators.
+        unique_weight: the paper's lambda_b, of the density ratios (the release's default is 0, its scripts say 1);
+            with 0 no density ratio is needed.
+        ratio_loss: what the density ratios are trained with, one of ``oracles.density_ratio.LOSSES``.
+        per_step: directions with gradient in each step; None for all.
+        milestones: fractions of the run at which the learning rate drops to a fifth.
+    """
+
+    name: ClassVar[str] = "xga"
+    source: ClassVar[str] = "Olson et al., CVPR 2023, arXiv:2303.10774, Sec. 3"
+    needs: ClassVar[tuple[str, ...]] = ("extractor", "density_ratio")
+    beats_random_by: ClassVar[float] = 0.06
+    test_params: ClassVar[dict] = {"n_steps": 40, "per_step": 3, "lr": 0.05, "milestones": ()}
+
+    alpha: float = 3.0
+    n_steps: int = 10_000
+    batch: int = 2
+    per_step: int | None = 5
+    other_weight: float = 0.1
+    unique_weight: float = 1.0
+    ratio_loss: str = "kliep"
+    temperature: float = 0.5
+    lr: float = 1e-3
+    weight_decay: float = 1e-3
+    milestones: tuple[float, ...] = (0.1, 0.5)
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        k = self.n_directions
+        for field, low, high in (("n_directions", 2, 10**6), ("n_common", 0, k), ("batch", 2, 10**6),
+                                 ("per_step", 1, k), ("other_weight", 0, 1e9), ("unique_weight", 0, 1e9)):
+            value = getattr(self, field)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{self.name}: {field}={value}, expected {low} or more"
+                                 + (f" and at most n_directions={k}" if high == k else ""))
+        if self.ratio_loss not in LOSSES:
+            raise ValueError(f"{self.name}: ratio_loss={self.ratio_loss!r}, expected one of {', '.join(LOSSES)}")
+        if not self.unique_weight:
+            object.__setattr__(self, "needs", ("extractor",))
+
+    def images(self) -> int:
+        return self.n_steps * 2 * self.batch * (1 + self.n_directions)
+
+    def discover_pair(self, reference: Generator, client: Generator, context: Context) -> tuple[Directions, Directions]:
+        pair = (reference, client)
+        extractor = context.need("extractor", self.name)
+        ratio = context.need("density_ratio", self.name) if self.unique_weight else None
+        if ratio is not None and ratio.loss != self.ratio_loss:
+            raise ValueError(f"{self.name}: ratio_loss={self.ratio_loss!r}, but the density ratio was trained with "
+                             f"{ratio.loss!r}")
+        spaces = [vector_space(generator, self.space, self.name) for generator in pair]
+        models = nn.ModuleList(
+            LinearModel(self.n_directions, g.dim(space), context.rng(self.name, "start", side)).to(g.device)
+            for side, (g, space) in enumerate(zip(pair, spaces)))
+
+        def loss_at(step: int) -> Tensor:
+            with torch.no_grad():
+                latents = [g.sample(self.batch, context.rng(self.name, "latents", side, step), space)
+                           for side, (g, space) in enumerate(zip(pair, spaces))]
+            embed = Embedding(pair, spaces, extractor, context.chunk)
+            drawn = self.drawn(context.rng(self.name, "drawn", step))
+            return self.loss(models, latents, drawn, embed, ratio)[0]
+
+        with frozen(reference, client, extractor, *([ratio] if ratio is not None else [])):
+            losses = train(
+                models, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
+                weight_decay=self.weight_decay, milestones=self.milestones,
+                key=lambda: f"{self} seed={context.seed} generators={[g.fingerprint() for g in pair]} "
+                            f"extractor={extractor.fingerprint()} ratio={ratio and state_fingerprint(ratio)}",
+                likely="some edit did not change the extractor's features at all, or the generator's activations "
+                       "overflowed (half precision?)")
+        notes = {"alpha": self.alpha, "n_common": self.n_common, **loss_notes(losses)}
+        return tuple(model.directions(space, notes) for model, space in zip(models, spaces))
+
+    def drawn(self, rng: torch.Generator) -> list[int]:
+        """The directions that one step moves, ascending."""
+        k = self.n_directions
+        return sorted(torch.randperm(k, generator=rng)[:k if self.per_step is None else self.per_step].tolist())
+
+    def loss(self, models: Sequence[LinearModel], latents: Sequence[Tensor], drawn: list[int], embed: Embedding,
+             ratio: DensityRatio | None) -> tuple[Tensor, Tensor]:
+        """(loss, contrastive accuracy) on latents [N, D] of each generator; 2 * N * (1 + K) images.
+
+        Gradients reach the ``drawn`` directions only; originals and the other edits are made without.
+        """
+        rest = [k for k in range(self.n_directions) if k not in drawn]
+        n = len(latents[0])
+        with torch.no_grad():
+            still = embed([torch.cat((x, m.shift(x, self.alpha, rest))) if rest else x
+                           for m, x in zip(models, latents)])
+        moved = embed([m.shift(x, self.alpha, drawn) for m, x in zip(models, latents)])
+        originals, others = [f[:n] for f in still], [f[n:] for f in still]
+        changes = [divergences(f, start) for f, start in zip(moved, originals)]
+        if rest:
+            changes = [torch.cat(both) for both in zip(changes, self.still_changes(others, originals))]
+        order = torch.tensor(drawn + rest)
+        loss, accuracy = cross_gan_loss(*changes, self.n_directions, order < self.n_common, self.other_weight,
+                                        self.temperature)
+        if ratio is not None:
+            first = sum(k < self.n_common for k in drawn)  # drawn is ascending: the unique ones come last
+            loss = loss + self.unique_weight * uniqueness(ratio, *(f[first * n:] for f in moved))
+        return loss, accuracy
+
+    @staticmethod
+    def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:
+        """Divergences, for the reference and the client, of the directions that a step does not move."""
+        return [divergences(f, start) for f, start in zip(edited, originals)]
+
+
+@dataclass(frozen=True)
+class XGARelease(XGA):
+    """xGA with its release's slip, so that the published tables can be followed.
+
+    For the directions that a step does not move, the client's divergences start from the reference's edited features:
+    their positives and negatives say nothing about the client, and its images of them go unused.
+    """
+
+    name: ClassVar[str] = "xga-release"
+    source: ClassVar[str] = "release of Olson et al., CVPR 2023, arXiv:2303.10774"
+
+    @staticmethod
+    def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:
+        return [divergences(edited[0], start) for start in originals]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Latents of two generators -> unit features of their images, ``chunk`` images at a time."""
+
+    pair: Pair
+    spaces: Sequence[str]
+    extractor: FeatureExtractor
+    chunk: int
+
+    def __call__(self, latents: Sequence[Tensor]) -> list[Tensor]:
+        """Unit features [N, F] for each of two batches of latents [N, D]."""
+        images = [torch.cat([generator.synthesize(part, space).float() for part in x.split(self.chunk)])
+                  for generator, space, x in zip(self.pair, self.spaces, latents)]
+        if images[0].shape[1:] == images[1].shape[1:]:  # one call serves both
+            images = [torch.cat(images)]
+        features = torch.cat([unit_features(self.extractor.features(part))
+                              for batch in images for part in batch.split(self.chunk)])
+        return list(features.split([len(x) for x in latents]))
