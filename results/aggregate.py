@@ -221,7 +221,7 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
                    float(np.std(whole, ddof=1)) if len(whole) > 1 else math.nan,
                    *(_mean([getattr(c, f) for c in ok]) for f in ("half", "chance", "chance_low", "chance_high",
                                                                   "effect")),
-                   *over, min(_count(r.steps) for r in rows), max(_count(r.published_steps) for r in rows))
+                   *over, *_steps([r for r in rows if r.status == "ok"] or rows))
 
 
 def interval(values: dict[Pair, float]) -> tuple[float, float, float]:
@@ -241,8 +241,11 @@ def _mean(numbers: Iterable[float]) -> float:
     return float(np.mean(numbers)) if numbers else math.nan
 
 
-def _count(number) -> int:
-    return 0 if pd.isna(number) else int(number)
+def _steps(rows: list) -> tuple[int, int]:
+    """(fewest steps taken, published steps); where nothing is said of steps, none were to be taken."""
+    said = [(int(r.steps), int(r.published_steps)) for r in rows
+            if not (pd.isna(r.steps) or pd.isna(r.published_steps))]
+    return (min(s for s, _ in said), max(p for _, p in said)) if said else (0, 0)
 
 
 def long_form(summaries: Sequence[Summary]) -> pd.DataFrame:

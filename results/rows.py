@@ -51,7 +51,7 @@ def make_rows(rows: Iterable[dict]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     if "steps" not in {key for row in rows for key in row}:
         frame["steps"] = frame["published_steps"] = 0
-    frame["status"] = frame["status"].fillna("ok")
+    frame["status"] = ["ok" if pd.isna(status) else status for status in frame["status"]]
     return validate(_typed(frame))
 
 
@@ -138,7 +138,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(column: pd.Series) -> pd.Series:
-    return column.fillna("").astype(str).astype(object)
+    return pd.Series(["" if pd.isna(x) else str(x) for x in column], column.index, object)
 
 
 def _number(column: pd.Series) -> pd.Series:
