@@ -135,7 +135,7 @@ def _schedule(done: float) -> float:
     return min(done / 0.05, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train_oracle(which: str, out_dir: Path, rounds: int = 14, seed: int | None = None, held_out: int = 8192,
+def train_oracle(which: str, out_dir: Path, rounds: int = 10, seed: int | None = None, held_out: int = 8192,
                  learning_rate: float = 3e-3, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
     """Trains "scorer" or "teacher"; writes weights (float16), card (JSON) and its table (Markdown) into ``out_dir``.
 
