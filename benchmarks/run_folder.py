@@ -21,7 +21,7 @@ from results.store import write_atomically
 
 ROOT = Path(__file__).parent.parent
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
-                "seconds", "made_seconds", "images", "artifacts")
+                "seconds", "images", "artifact")
 
 
 class FolderError(ValueError):
@@ -120,8 +120,7 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
             rows.append({column: row.get(column, math.nan) for column in COLUMNS})
     frame = make_rows(rows)
     of_run = {"suite": job.suite.suite, "profile": job.profile.profile}
-    cells = pd.DataFrame([{**of_run, **r, "artifacts": "; ".join(r["artifacts"])} for r in records],
-                         columns=CELL_COLUMNS)
+    cells = pd.DataFrame([of_run | record for record in records], columns=CELL_COLUMNS)
     write_rows(frame, out / "rows.csv")
     write_atomically(out / "cells.csv", cells.to_csv(index=False))
     write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))

@@ -52,9 +52,9 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
     return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
             "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
             "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status, "reason": reason,
-            "cached": cached, "seconds": round(time.perf_counter() - start, 3), "images": images if status == "ok" else 0,
-            "made_seconds": _made_seconds(plan, cell) if status == "ok" else 0.0,
-            "artifacts": [f"{s.kind}/{s.key}" for s in cell.steps], "rows": rows}
+            "cached": cached, "images": images if status == "ok" else 0,
+            "seconds": _seconds(plan, cell) if status == "ok" else round(time.perf_counter() - start, 3),
+            "artifact": "; ".join(f"{s.kind}/{s.key}" for s in cell.steps), "rows": rows}
 
 
 def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
@@ -76,7 +76,7 @@ def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     return []
 
 
-def _made_seconds(plan: Plan, cell: Cell) -> float:
+def _seconds(plan: Plan, cell: Cell) -> float:
     """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it."""
     return round(sum(plan.bench.store.record(s)["seconds"] for s in cell.steps), 3)
 

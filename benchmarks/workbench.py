@@ -73,6 +73,11 @@ class Workbench:
     def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
         return Step(kind, modules, inputs, self.versions, images)
 
+    def _first(self, step: Step, make: Callable[[], object]) -> None:
+        """Makes what ``step`` needs before its own clock starts, unless it is there already."""
+        if not self.store.has(step):
+            make()
+
     def _generator_module(self, gan: str) -> str:
         return self.zoo.module(gan)
 
@@ -105,6 +110,7 @@ class Workbench:
     def ratio(self, pair: Pair, loss: str, seed: int) -> DensityRatio:
         """The trained ratio of ``pair``."""
         step, sizes = self.ratio_step(pair, loss, seed), self.job.profile.ratio
+        self._first(step, lambda: [self.pool(g) for g in pair])
 
         def build(folder: Path) -> None:
             rng = torch.Generator().manual_seed(int(step.key[:12], 16))
@@ -136,9 +142,11 @@ class Workbench:
                    progress: Progress | None = None) -> list[Directions]:
         """Directions for each of ``gans``."""
         step, method = self.directions_step(entry, gans, seed), self.job.method(entry)
+        needs = method.needs
+        if "density_ratio" in needs:
+            self._first(step, lambda: self.ratio(gans, method.ratio_loss, seed))
 
         def build(folder: Path) -> dict:
-            needs = method.needs
             context = Context(
                 seed=seed, chunk=self.job.profile.chunk, checkpoint=self.store.checkpoint(step),
                 progress=progress or (lambda done, total: None),
@@ -172,7 +180,8 @@ class Workbench:
                   progress: Progress | None = None) -> Responses:
         """Logits before and after every edit, on the seed's evaluation latents."""
         step = self.responses_step(entry, gans, side, seed)
-        return self._respond(step, gans[side], seed, lambda: self.directions(entry, gans, seed, progress)[side])
+        self._first(step, lambda: self.directions(entry, gans, seed, progress))
+        return self._respond(step, gans[side], seed, lambda: self.directions(entry, gans, seed)[side])
 
     def bank_step(self, gan: str) -> Step:
         """Responses of many random directions of one GAN: what chance levels are drawn from."""

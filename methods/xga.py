@@ -156,6 +156,7 @@ class XGARelease(XGA):
 
     name: ClassVar[str] = "xga-release"
     source: ClassVar[str] = "release of Olson et al., CVPR 2023, arXiv:2303.10774"
+    core: ClassVar[bool] = False
 
     @staticmethod
     def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:

@@ -48,7 +48,7 @@ def test_a_run_writes_every_kind_of_output(finished):
 def test_planned_images_are_those_that_were_made(finished):
     cells = pd.read_csv(finished / "run" / "cells.csv", keep_default_na=False)
     records = [json.loads((finished / "store" / "directions" / key / "made.json").read_text())
-               for row in cells.loc[cells["kind"] == "discover", "artifacts"]
+               for row in cells.loc[cells["kind"] == "discover", "artifact"]
                for kind, key in [row.split("; ")[0].split("/")]]
     assert any(r["images"] for r in records)
     for record in records:
