@@ -1,0 +1,72 @@
+"""Settings of one training run, and the networks that they describe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+from benchmarks.generators.stylegan2 import StyleGAN2
+from benchmarks.training.discriminator import Discriminator
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Sizes and settings of one training run. Defaults are the mini zoo's.
+
+    ``channels``: generator width at each side; ``d_channels``: discriminator width at each side from R/2 down.
+    ``r1_gamma``: weight of the gradient penalty on real images, applied in every ``r1_every``-th step with that
+    factor (lazy regularisation, arXiv:1912.04958, Sec. 3.1). ``ema_images``: half-life, in images, of the averaged
+    generator, limited to ``ema_ramp`` of the images seen so far (arXiv:2006.06676, App. C). ``mixing``: share of
+    images whose rows of w+ come from two latents. ``half_images``: so many images are first trained on at half the
+    resolution, which is three times quicker and gives the coarse shapes (progressive growing, arXiv:1710.10196);
+    0 for none. ``noise``: feed random noise in training; without it the noise
+    strengths stay at 0 and all variation is in the latent. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
+    """
+
+    resolution: int = 32
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 2
+    channels: dict[int, int] = field(default_factory=lambda: {4: 64, 8: 64, 16: 48, 32: 32})
+    d_channels: dict[int, int] = field(default_factory=lambda: {16: 64, 8: 64, 4: 96})
+    batch: int = 16
+    lr_g: float = 2e-3
+    lr_d: float = 2e-3
+    r1_gamma: float = 0.1
+    r1_every: int = 16
+    ema_images: float = 10_000
+    ema_ramp: float = 0.05
+    mixing: float = 0.3
+    half_images: int = 40_000
+    noise: bool = False
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"GanConfig: precision={self.precision!r}, expected 'fp32' or 'bf16'")
+        if self.batch < 1 or self.r1_every < 1:
+            raise ValueError(f"GanConfig: batch={self.batch} and r1_every={self.r1_every} must be at least 1")
+        for name in ("channels", "d_channels"):  # a JSON file has text for keys
+            widths = {int(side): int(width) for side, width in getattr(self, name).items()}
+            object.__setattr__(self, name, widths)
+
+    def as_dict(self) -> dict:
+        """Plain values, as JSON holds them."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def generator(self, rng: torch.Generator, half: bool = False) -> StyleGAN2:
+        """A freshly initialised generator of these sizes, without clamps: fp32 and bf16 need none."""
+        top = self.resolution // 2 if half else self.resolution
+        return StyleGAN2(z_dim=self.z_dim, w_dim=self.w_dim, resolution=top, mapping_layers=self.mapping_layers,
+                         channels={side: width for side, width in self.channels.items() if side <= top},
+                         clamp=math.inf, rng=rng)
+
+    def discriminator(self, rng: torch.Generator, half: bool = False) -> Discriminator:
+        """A freshly initialised discriminator of these sizes."""
+        top = self.resolution // 2 if half else self.resolution
+        return Discriminator(top, {side: width for side, width in self.d_channels.items() if side < top}, rng,
+                             low=self.half_images > 0 and not half)

@@ -1,0 +1,53 @@
+"""Fixed training sets of rendered faces, cached as uint8 tensors, and what identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.data.faces import faces
+from benchmarks.data.subsets import SUBSETS, lacking
+
+N_IMAGES = 40_000
+CACHE = Path(".training/data")
+
+
+def seeds(name: str) -> tuple[int, int]:
+    """(data seed, training seed) of the mini zoo's GAN ``name``: no two GANs share either.
+
+    Raises:
+        KeyError: ``name`` is no subset.
+    """
+    lacking(name)
+    place = list(SUBSETS).index(name)
+    return 101 + place, 201 + place
+
+
+def rendered(name: str, n: int = N_IMAGES, seed: int | None = None, resolution: int = 32,
+             cache: Path = CACHE) -> tuple[Tensor, Tensor]:
+    """uint8 images [n, 3, R, R] and bool labels [n, M] of the subset ``name``, drawn once and kept in ``cache``.
+
+    ``seed`` defaults to the zoo's data seed of ``name``. The cache does not notice a changed renderer: delete it then.
+    """
+    seed = seeds(name)[0] if seed is None else seed
+    path = Path(cache) / f"{name}-{n}-{seed}-{resolution}.pt"
+    if path.exists():
+        stored = torch.load(path, weights_only=True)
+        return stored["images"], stored["labels"]
+    images, labels = faces(n, seed, mix="natural", subset=name, resolution=resolution)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(dict(images=images, labels=labels), part)
+    os.replace(part, path)
+    return images, labels
+
+
+def data_hash(images: Tensor) -> str:
+    """sha256 (hex) of shape and bytes of a uint8 data set: what the data *is*, whatever drew it."""
+    digest = hashlib.sha256(str(tuple(images.shape)).encode())
+    digest.update(images.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,251 @@
+"""Training of one small StyleGAN2: non-saturating loss, lazy R1, averaged weights, exact resumption."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.image
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.training.config import GanConfig
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to do."""
+
+
+class Trainer:
+    """The two networks, their optimisers and random sources: all that one training run is.
+
+    Args:
+        images: uint8 [n, 3, R, R], the data; stays where it is (CPU, or the device for speed).
+        seed: of weights, latents and the order of the data.
+        device: where the networks are.
+        compiled: compile the networks (a GPU gains, a CPU waits minutes for little).
+    Raises:
+        TrainingError: images of another shape or type, or fewer than a batch.
+    """
+
+    def __init__(self, images: Tensor, seed: int, config: GanConfig | None = None, device: str = "cpu",
+                 compiled: bool = False) -> None:
+        config = config or GanConfig()
+        shape = (3, config.resolution, config.resolution)
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape or len(images) < config.batch:
+            raise TrainingError(f"training data must be uint8 [n, {', '.join(map(str, shape))}] with n >= the batch of "
+                                f"{config.batch}, got {images.dtype} {tuple(images.shape)}")
+        self.images, self.seed, self.config, self.device = images, seed, config, torch.device(device)
+        self.rng = torch.Generator().manual_seed(seed)
+        self.compiled = compiled
+        self.seen = self.step_count = 0
+        self._build(half=config.half_images > 0)
+        self.order, self.at = torch.randperm(len(images), generator=self.rng), 0
+
+    def _build(self, half: bool) -> None:
+        c, layout = self.config, dict(device=self.device, memory_format=torch.channels_last)
+        self.half = half
+        self.g, self.d = c.generator(self.rng, half).to(**layout), c.discriminator(self.rng, half).to(**layout)
+        self.ema = copy.deepcopy(self.g).requires_grad_(False).eval()
+        # Lazy regularisation takes r1_every + 1 gradients in r1_every steps; the rates shrink to match.
+        lazy = c.r1_every / (c.r1_every + 1)
+        self.opt_g = torch.optim.Adam(self.g.parameters(), c.lr_g, betas=(0.0, 0.99), fused=True)
+        self.opt_d = torch.optim.Adam(self.d.parameters(), c.lr_d * lazy, betas=(0.0, 0.99**lazy), fused=True)
+        self._synthesize = torch.compile(self._plain_synthesize) if self.compiled else self._plain_synthesize
+        self._judge = torch.compile(self.d) if self.compiled else self.d
+
+    @torch.no_grad()
+    def _grow(self) -> None:
+        """Go on at full resolution: the new layers begin silent, so that images change smoothly."""
+        g, d, ema = self.g, self.d, self.ema
+        self._build(half=False)
+        for new, old in ((self.g, g), (self.ema, ema)):
+            new.load_state_dict(old.state_dict(), strict=False)
+            getattr(new.synthesis, f"b{self.config.resolution}").torgb.weight.zero_()
+        self.d.grow_from(d)
+
+    # -- one step -----------------------------------------------------------------------------------
+    def _plain_synthesize(self, rows: Tensor) -> Tensor:
+        if not self.config.noise:
+            return self.g.synthesize(rows, "w", noise_mode="none")
+        rng = self.rng
+        if self.device.type != "cpu":  # noise is drawn on the device, from a seed drawn on the CPU
+            seed = torch.randint(2**62, (), generator=self.rng).item()
+            rng = torch.Generator(self.device).manual_seed(seed)
+        return self.g.synthesize(rows, "w", noise_mode="random", rng=rng)
+
+    def _next_real(self) -> Tensor:
+        if self.at + self.config.batch > len(self.order):
+            self.order, self.at = torch.randperm(len(self.images), generator=self.rng), 0
+        index = self.order[self.at:self.at + self.config.batch]
+        self.at += self.config.batch
+        batch = self.images[index.to(self.images.device)].to(self.device, non_blocking=True)
+        batch = (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return F.avg_pool2d(batch, 2) if self.half else batch
+
+    def _rows(self) -> Tensor:
+        """w+ [batch, L, w_dim]; a share ``mixing`` of them switches to a second latent at a random row."""
+        n, rows = self.config.batch, self.g.n_layers
+        w = self.g.map(self.g.sample_z(2 * n, self.rng))
+        cut = torch.randint(1, rows, (n,), generator=self.rng)
+        cut[torch.rand(n, generator=self.rng) >= self.config.mixing] = rows
+        first = torch.arange(rows) < cut[:, None]
+        return torch.where(first[..., None].to(self.device), w[:n, None], w[n:, None])
+
+    def step(self) -> dict[str, Tensor]:
+        """One update of both networks; returns detached scalars ``loss_g``, ``loss_d``, ``real``, ``fake``, ``r1``.
+
+        Both networks see the same generated batch, which saves one synthesis in three.
+        """
+        c, stats = self.config, {}
+        if self.half and self.seen >= c.half_images:
+            self._grow()
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == "bf16")
+        real = self._next_real()
+        with autocast:
+            fake = self._synthesize(self._rows())
+            real_logits, fake_logits = self._judge(real).float(), self._judge(fake.detach()).float()
+        loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        self.opt_d.zero_grad(set_to_none=True)
+        loss_d.backward()
+        if self.step_count % c.r1_every == 0 and c.r1_gamma > 0:
+            x = real.requires_grad_()
+            grad, = torch.autograd.grad(self.d(x).sum(), x, create_graph=True)
+            stats["r1"] = grad.square().sum(dim=(1, 2, 3)).mean()
+            (stats["r1"] * (c.r1_gamma / 2 * c.r1_every)).backward()
+        self.opt_d.step()
+
+        self.d.requires_grad_(False)
+        with autocast:
+            logits = self._judge(fake).float()
+        loss_g = F.softplus(-logits).mean()
+        self.opt_g.zero_grad(set_to_none=True)
+        loss_g.backward()
+        self.d.requires_grad_(True)
+        self.opt_g.step()
+
+        self.seen += c.batch
+        self.step_count += 1
+        half_life = min(c.ema_images, self.seen * c.ema_ramp)
+        with torch.no_grad():
+            share = 1 - 0.5 ** (c.batch / half_life)
+            torch._foreach_lerp_(list(self.ema.parameters()), list(self.g.parameters()), share)
+        stats |= dict(loss_g=loss_g, loss_d=loss_d, real=real_logits.mean(), fake=fake_logits.mean())
+        return {name: value.detach() for name, value in stats.items()}
+
+    # -- state ------------------------------------------------------------------------------------
+    def state(self) -> dict:
+        """Everything that the next step depends on, as tensors and plain values."""
+        return dict(config=self.config.as_dict(), seed=self.seed, n_images=len(self.images), seen=self.seen,
+                    half=self.half, step_count=self.step_count, at=self.at, order=self.order, rng=self.rng.get_state(),
+                    g=self.g.state_dict(), d=self.d.state_dict(), ema=self.ema.state_dict(),
+                    opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict())
+
+    def load_state(self, state: dict) -> None:
+        """Continue from ``state``. Raises TrainingError where it belongs to another run (config, seed, data)."""
+        mine = dict(config=self.config.as_dict(), seed=self.seed, n_images=len(self.images))
+        for name, value in mine.items():
+            if state[name] != value:
+                raise TrainingError(f"the checkpoint was trained with {name}={state[name]}, this run has "
+                                    f"{name}={value}; use the same settings, or another folder to begin anew")
+        if self.half != state["half"]:
+            self._build(state["half"])
+        for name in ("g", "d", "ema", "opt_g", "opt_d"):
+            getattr(self, name).load_state_dict(state[name])
+        self.rng.set_state(state["rng"])
+        self.seen, self.step_count, self.at, self.order = (state[k] for k in ("seen", "step_count", "at", "order"))
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        torch.save(self.state(), part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        """Continue from the checkpoint at ``path``. Raises TrainingError where it cannot be read or does not fit."""
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise TrainingError(f"{path} is no readable checkpoint ({error}); delete it to begin anew") from error
+        self.load_state(state)
+
+    def sample_images(self, n: int, seed: int = 0) -> Tensor:
+        """uint8 [n, 3, R, R] (R halved while it trains at half size) of the averaged generator."""
+        z = self.ema.sample_z(n, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            images = torch.cat([self.ema.synthesize(part, "z") for part in z.split(64)])
+        return to_uint8(images)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8 on the CPU, clipped and rounded."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> None:
+    """PNG of uint8 images [n, 3, R, R] in rows of ``columns``, each pixel ``zoom`` pixels wide; the rest is cut."""
+    rows, side = max(1, len(images) // columns), images.shape[-1]
+    columns = min(columns, len(images))
+    grid = images[: rows * columns].reshape(rows, columns, 3, side, side).permute(0, 3, 1, 4, 2)
+    grid = grid.reshape(rows * side, columns * side, 3).repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.png")
+    matplotlib.image.imsave(part, grid.numpy())
+    os.replace(part, path)
+
+
+def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str = "cpu", *, until: int,
+              config: GanConfig | None = None, compiled: bool = False, save_seconds: float = 120,
+              log: Callable[[str], None] | None = None) -> Trainer:
+    """Train the GAN ``name`` until it has seen ``until`` images, resuming from its checkpoint in ``out_dir``.
+
+    Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
+    (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
+    An interrupted and resumed run gives the same weights as an uninterrupted one.
+
+    Raises:
+        TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.
+    """
+    out_dir = Path(out_dir)
+    trainer = Trainer(images, seed, config, device, compiled)
+    checkpoint = out_dir / f"{name}.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    bar = tqdm(total=until, initial=trainer.seen, unit="img", desc=name, disable=None, mininterval=2)
+    sums, steps, started, since = {}, {}, time.monotonic(), trainer.seen
+
+    def report() -> None:
+        nonlocal sums, steps, started, since
+        mean = {k: float(v) / steps[k] for k, v in sorted(sums.items())}
+        if not all(math.isfinite(v) for v in mean.values()):
+            raise TrainingError(f"{name}: losses are not finite after {trainer.seen} images ({mean}); the last "
+                                f"checkpoint is kept; lower the learning rates or raise r1_gamma")
+        trainer.save(checkpoint)
+        save_sheet(trainer.sample_images(144), out_dir / f"{name}.png")
+        speed = (trainer.seen - since) / (time.monotonic() - started)
+        line = f"{name} images={trainer.seen} " + " ".join(f"{k}={v:.3f}" for k, v in mean.items())
+        line += f" images/s={speed:.0f}"
+        with open(out_dir / f"{name}.log", "a") as file:
+            file.write(line + "\n")
+        if log:
+            log(line)
+        sums, steps, started, since = {}, {}, time.monotonic(), trainer.seen
+
+    while trainer.seen < until:
+        for key, value in trainer.step().items():
+            sums[key] = sums.get(key, 0) + value
+            steps[key] = steps.get(key, 0) + 1
+        bar.update(trainer.config.batch)
+        if time.monotonic() - started > save_seconds:
+            report()
+    if sums:
+        report()
+    bar.close()
+    return trainer

@@ -1,0 +1,108 @@
+"""Training many GANs side by side, in turns, so that all have seen about as many images at any time."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from benchmarks.data.subsets import SUBSETS, lacking
+from benchmarks.training.config import GanConfig
+from benchmarks.training.data import rendered, seeds
+from benchmarks.training.export import export_zoo
+from benchmarks.training.gan import train_gan
+
+
+def seen(name: str, out_dir: Path) -> int:
+    """Images that ``name`` has been trained on at its last finished turn, 0 before the first."""
+    path = Path(out_dir) / f"{name}.json"
+    return json.loads(path.read_text())["seen"] if path.exists() else 0
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device: str, config: GanConfig,
+               compiled: bool) -> None:
+    data, _ = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
+    until = min(images, seen(name, out_dir) + slice_images)
+    trainer = train_gan(name, seeds(name)[1], out_dir, data, device, until=until, config=config, compiled=compiled,
+                        log=_say)
+    path = out_dir / f"{name}.json"
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps(dict(seen=trainer.seen)))
+    os.replace(part, path)
+
+
+def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, stop_at: float | None, device: str,
+          config: GanConfig, compiled: bool) -> None:
+    torch.set_num_threads(1)
+    while stop_at is None or time.time() < stop_at:
+        # Read anew in each round: another worker may have finished a turn meanwhile.
+        waiting = sorted((seen(name, out_dir), name) for name in names)
+        waiting = [name for count, name in waiting if count < images]
+        if not waiting:
+            return
+        for name in waiting:
+            try:
+                with FileLock(out_dir / f"{name}.lock", timeout=0):
+                    _take_turn(name, out_dir, images, slice_images, device, config, compiled)
+                    break
+            except Timeout:  # another worker has it
+                continue
+        else:
+            time.sleep(5)  # all that are left are in other hands
+
+
+def train_zoo(only: Sequence[str] | None = None, images: int = 200_000, out: Path = Path(".training"),
+              device: str = "cpu", workers: int = 1, *, slice_images: int = 10_000, minutes: float | None = None,
+              config: GanConfig | None = None, compiled: bool = False) -> None:
+    """Train the mini zoo's GANs (``only`` some, or all) until each has seen ``images``, the one behind most next.
+
+    A turn is ``slice_images`` images; ``workers`` processes of one thread each take turns; after ``minutes`` no
+    new turn begins. Stop it at will and call it again: it goes on from the checkpoints in ``out``/mini, and the
+    result does not depend on interruptions, turns or workers.
+
+    When all are done their weights are in ``out``/zoo_mini, a zoo that suites can name by its folder.
+
+    Raises:
+        KeyError: an unknown name. ValueError: so few images that training would end at half resolution.
+        RuntimeError: a worker failed (its own message is above).
+    """
+    names = tuple(only or SUBSETS)
+    for name in names:
+        lacking(name)
+    config = config or GanConfig()
+    if images <= config.half_images:
+        raise ValueError(f"train-zoo: images={images} would end at half resolution, which the first "
+                         f"{config.half_images} images are trained at; ask for more")
+    folder = Path(out) / "mini"
+    folder.mkdir(parents=True, exist_ok=True)
+    stop_at = None if minutes is None else time.time() + 60 * minutes
+    arguments = (names, folder, images, slice_images, stop_at, device, config, compiled)
+    if workers == 1:
+        _work(*arguments)
+    else:
+        _share_work(workers, arguments)
+    if all(seen(name, folder) >= images for name in names):
+        _say(f"weights and manifest: {export_zoo(Path(out), Path(out) / 'zoo_mini', names)}")
+
+
+def _share_work(workers: int, arguments: tuple) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_work, args=arguments) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    failed = sum(process.exitcode != 0 for process in processes)
+    if failed:
+        raise RuntimeError(f"train-zoo: {failed} of {workers} workers failed, see the messages above; run it again to "
+                           "go on from the checkpoints")

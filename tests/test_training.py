@@ -1,0 +1,141 @@
+"""The trainer: exact resumption, gradients, growing, damaged checkpoints, turns."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from benchmarks.generators.zoo import load_zoo
+from benchmarks.training.config import GanConfig
+from benchmarks.training.discriminator import Discriminator, minibatch_stddev
+from benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_gan
+from benchmarks.training.zoo_training import seen, train_zoo
+
+TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
+                 r1_every=2, half_images=0)
+GROWING = dataclasses.replace(TINY, half_images=12)
+
+
+@pytest.fixture
+def images():
+    return torch.randint(0, 256, (30, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def weights(trainer):
+    return {f"{part}.{key}": value.clone() for part in ("g", "d", "ema")
+            for key, value in getattr(trainer, part).state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("config", [TINY, GROWING, dataclasses.replace(TINY, noise=True)],
+                         ids=["plain", "grow", "noise"])
+@pytest.mark.parametrize("stop", [4, 12, 20])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, images, config, stop):
+    whole = train_gan("x", 1, tmp_path / "whole", images, until=40, config=config)
+    train_gan("x", 1, tmp_path / "parts", images, until=stop, config=config)
+    parts = train_gan("x", 1, tmp_path / "parts", images, until=40, config=config)
+    assert whole.seen == parts.seen == 40
+    assert same(weights(whole), weights(parts))
+    other = train_gan("x", 2, tmp_path / "other", images, until=40, config=config)
+    assert not same(weights(whole), weights(other))
+
+
+def test_both_losses_move_both_networks(images):
+    trainer = Trainer(images, 1, TINY)
+    before = weights(trainer)
+    stats = trainer.step()
+    assert stats["r1"] > 0 and all(torch.isfinite(v) for v in stats.values())
+    for part in ("g", "d"):
+        for name, p in getattr(trainer, part).named_parameters():
+            idle = name.endswith("noise_strength")  # trained without noise
+            assert (p.grad is None or not p.grad.any()) == idle, name
+            assert torch.equal(before[f"{part}.{name}"], p) == idle, name
+
+
+def test_the_discriminator_learns_what_is_real(images):
+    config = dataclasses.replace(TINY, lr_g=0.0, lr_d=0.01)
+    bright = images.float().mul(0.1).add(200).to(torch.uint8)
+    trainer = Trainer(bright, 1, config)
+    first = trainer.step()
+    for _ in range(30):
+        last = trainer.step()
+    assert last["loss_d"] < 0.5 * first["loss_d"]
+    assert last["real"] > 1 > -1 > last["fake"]
+
+
+def test_growing_keeps_the_image_and_the_judgement(images):
+    trainer = Trainer(images, 1, GROWING)
+    while trainer.seen < 12:
+        trainer.step()
+    assert trainer.sample_images(2).shape[-1] == 8
+    z = torch.randn(4, 16, generator=torch.Generator().manual_seed(3))
+    x = torch.rand(4, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        small, judged = trainer.g.synthesize(z, "z"), trainer.d(torch.nn.functional.avg_pool2d(x, 2))
+        trainer._grow()
+        large, again = trainer.g.synthesize(z, "z"), trainer.d(x)
+    # The new layers are silent: the large image is the small one through the low-pass upsampling.
+    inside = torch.nn.functional.avg_pool2d(large, 2)[..., 1:-1, 1:-1]
+    assert torch.corrcoef(torch.stack((inside.flatten(), small[..., 1:-1, 1:-1].flatten())))[0, 1] > 0.9
+    assert torch.allclose(judged, again, atol=1e-5)
+
+
+def test_a_grown_discriminator_judges_as_before():
+    rng = torch.Generator().manual_seed(0)
+    small, large = Discriminator(16, {8: 8, 4: 12}, rng), Discriminator(32, {16: 6, 8: 8, 4: 12}, rng, low=True)
+    large.grow_from(small)
+    x = torch.randn(4, 3, 32, 32, generator=rng)
+    assert torch.allclose(large(x), small(torch.nn.functional.avg_pool2d(x, 2)), atol=1e-5)
+    with pytest.raises(ValueError, match="does not fit"):
+        large.grow_from(Discriminator(8, {4: 12}, rng))
+
+
+def test_minibatch_stddev_is_the_spread_within_groups():
+    x = torch.zeros(4, 1, 1, 1)
+    x[:, 0, 0, 0] = torch.tensor([0.0, 5.0, 2.0, 5.0])
+    out = minibatch_stddev(x, 2)[:, 1, 0, 0]  # groups (0, 2) and (1, 3)
+    assert torch.allclose(out, torch.tensor([1.0, 0.0, 1.0, 0.0]), atol=1e-3)
+    assert torch.allclose(minibatch_stddev(torch.ones(3, 2, 2, 2), 2)[:, 2], torch.tensor(1e-4))
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path, images):
+    train_gan("x", 1, tmp_path, images, until=4, config=TINY)
+    with pytest.raises(TrainingError, match="seed=1, this run has seed=2"):
+        train_gan("x", 2, tmp_path, images, until=8, config=TINY)
+    path = tmp_path / "x.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="no readable checkpoint"):
+        train_gan("x", 1, tmp_path, images, until=8, config=TINY)
+
+
+def test_wrong_data_and_diverging_losses_are_refused(tmp_path, images):
+    with pytest.raises(TrainingError, match="uint8"):
+        Trainer(images.float(), 1, TINY)
+    with pytest.raises(TrainingError, match="not finite"):
+        train_gan("x", 1, tmp_path, images, until=24, config=dataclasses.replace(TINY, lr_d=1e30, lr_g=1e30))
+
+
+def test_the_sheet_shows_every_image(tmp_path, images):
+    import matplotlib.image
+    save_sheet(images[:24], tmp_path / "sheet.png", columns=12, zoom=2)
+    sheet = matplotlib.image.imread(tmp_path / "sheet.png")
+    assert sheet.shape[:2] == (2 * 16 * 2, 12 * 16 * 2)
+    tile = torch.from_numpy(sheet[32:64:2, 32:64:2, :3]).permute(2, 0, 1)  # second row, second column
+    assert torch.equal((tile * 255).round().to(torch.uint8), images[13])
+
+
+def test_turns_keep_the_gans_level_and_end_in_a_zoo(tmp_path, monkeypatch, images):
+    from benchmarks.training import zoo_training
+    monkeypatch.setattr(zoo_training, "rendered", lambda *args, **kwargs: (images, None))
+    train_zoo(["full", "male"], 16, tmp_path, slice_images=8, config=GROWING)
+    assert [seen(name, tmp_path / "mini") for name in ("full", "male")] == [16, 16]
+    log = (tmp_path / "mini" / "full.log").read_text()
+    assert "images=8 " in log and "images=16 " in log
+    assert load_zoo(tmp_path / "zoo_mini").names == ("full", "male")
+    with pytest.raises(ValueError, match="images=12 would end at half resolution"):
+        train_zoo(["full"], 12, tmp_path, config=GROWING)
+    with pytest.raises(KeyError, match="no_hats"):
+        train_zoo(["no_hat"], 16, tmp_path, config=TINY)
