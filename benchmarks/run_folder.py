@@ -84,7 +84,7 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
 def caption_facts(made_by: dict) -> dict:
     """What captions say of the provenance, and what tables need to know of the suite."""
     commit = made_by["commit"][:12] + ("+" if made_by["dirty"] else "")
-    return {"profile": made_by["profile_title"], "pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
+    return {"pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
             "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
             "commit": commit, "reference": made_by["reference"], "controls": made_by["controls"]}
 

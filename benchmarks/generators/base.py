@@ -90,6 +90,8 @@ class Generator(nn.Module, ABC):
         if layers == "all":
             return None
         chosen = (layers,) if isinstance(layers, int) else tuple(int(i) for i in layers)
+        if not chosen:
+            raise ValueError("no layers were named; say which, or \"all\"")
         bad = [i for i in chosen if not 0 <= i < self.n_layers]
         if bad:
             raise ValueError(f"layers {bad} are out of range: the generator has layers 0 to {self.n_layers - 1}")
@@ -110,5 +112,5 @@ class Generator(nn.Module, ABC):
         digest = hashlib.sha256(type(self).__name__.encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
