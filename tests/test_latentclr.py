@@ -120,7 +120,8 @@ def test_direction_models_and_what_is_stored_of_them(kind, key, tmp_path):
     assert_close(found.shift_all(z, ALPHA), GOLDEN[key], rtol=1e-5, atol=1e-5)
     assert_close(found.select([2, 0]).shift(z, 1, ALPHA), found.shift(z, 0, ALPHA))
     rows = z[:6].view(2, 3, 6)  # each row of a w+ moves by itself
-    assert_close(found.shift_all(rows, ALPHA).view(3, 6, 6), found.shift_all(z[:6], ALPHA).view(3, 6, 6))
+    for edit in (lambda x: found.shift_all(x, ALPHA), lambda x: model.shift(x, ALPHA, range(3)).detach()):
+        assert_close(edit(rows).view(3, 6, 6), edit(z[:6]).view(3, 6, 6))
 
 
 def test_single_directions():
@@ -272,6 +273,17 @@ def test_learning_rate_drops_at_fractions_of_the_run():
     train(model, lambda step: model.vectors.sum(), Context(), name="t", key=str, n_steps=20, lr=0.1,
           milestones=(0.1, 0.5), after_step=record)  # a constant gradient: Adam's steps are the learning rate
     assert_close(torch.tensor(sizes), torch.tensor([0.1] * 2 + [0.02] * 8 + [0.004] * 10), rtol=1e-3, atol=1e-6)
+
+
+def test_parameter_groups_keep_their_own_rates():
+    rng = torch.Generator().manual_seed(0)
+    model = nn.ModuleList(GlobalModel(1, 1, rng) for _ in range(2))
+    before = [m.vectors.item() for m in model]
+    train(model, lambda step: model[0].vectors.sum() + model[1].vectors.sum(), Context(), name="t", key=str, n_steps=2,
+          lr=0.1, groups=[{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.01}],
+          milestones=(0.5,))
+    moved = [start - m.vectors.item() for start, m in zip(before, model)]
+    assert_close(torch.tensor(moved), torch.tensor([0.12, 0.012]), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("params, words", [
