@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tabulate import tabulate
@@ -15,7 +16,13 @@ _LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"
           "°": r"$^\circ$", "–": "--", "·": r"$\cdot$", "−": "$-$", "×": r"$\times$", "…": r"\dots{}", "≥": r"$\geq$",
           "≤": r"$\leq$"}
 
-_PREAMBLE = r"""\documentclass{article}
+# \@nodocument is \relax once a document has begun: so a file knows whether it is being \input or compiled by itself.
+_PREAMBLE = r"""% Compile it as it is, or \input it in a document that loads booktabs and graphicx.
+\expandafter\ifx\csname @nodocument\endcsname\relax
+\def\dirbenchend{}
+\else
+\def\dirbenchend{\end{document}}
+\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
@@ -23,7 +30,7 @@ _PREAMBLE = r"""\documentclass{article}
 \usepackage{graphicx}
 \pagestyle{empty}
 \begin{document}
-% To use the table in a paper, copy from here to the end of the table environment; it needs booktabs and graphicx.
+\fi
 """
 
 
@@ -61,17 +68,17 @@ def to_markdown(table: Table, level: int = 3) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A document that compiles by itself: booktabs, shrunk to the page where it is wider."""
+    """A booktabs table, shrunk to the page where it is wider; compiles by itself and can be ``\\input`` as well."""
     header, lines = _grid(table, _latex_cell)
     body = "\n".join([r"\toprule", " & ".join(header) + r" \\", r"\midrule",
                       *(" & ".join(row) + r" \\" for row in lines), r"\bottomrule"])
     notes = "\n".join(rf"\par\footnotesize {latex(_line(note))}" for note in table.notes)
     caption = ". ".join(part for part in (table.title, table.caption) if part) + "."
-    return (f"{_PREAMBLE}\\begin{{table}}\n\\centering\n\\caption{{{latex(_line(caption))}}}\n"
+    return (f"{_PREAMBLE}\\begin{{table}}[t]\n\\centering\n\\caption{{{latex(_line(caption))}}}\\medskip\n"
             f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n"
             f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n{body}\n\\end{{tabular}}}}\n"
             f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\n{notes}\n\\end{{minipage}}\n"
-            f"\\end{{table}}\n\\end{{document}}\n")
+            f"\\end{{table}}\n\\dirbenchend\n")
 
 
 def to_text(table: Table) -> str:
@@ -86,7 +93,7 @@ def to_text(table: Table) -> str:
 def latex(text: str) -> str:
     """``text`` with every character that LaTeX would trip over escaped; others outside ASCII and Latin-1 become "?"."""
     out = (_LATEX.get(c, c if ord(c) < 256 and c.isprintable() else "?") for c in text)
-    return "".join(out)
+    return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", "".join(out))
 
 
 def _markdown(text: str) -> str:

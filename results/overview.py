@@ -166,7 +166,9 @@ def _control_cell(s: Summary | None, feet: Footnotes, digits: int) -> str:
 
 
 def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
-    """Seconds and images by kind of work and method, with a total. None without cells.
+    """Time and images by kind of work and method, with a total. None without cells.
+
+    ``cells`` may also have the columns variant and cached (whether the store had it already).
 
     Raises:
         RowsError: ``cells`` lacks one of ``CELL_COLUMNS``.
@@ -176,22 +178,24 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
         raise RowsError(f"cells lack the columns {', '.join(missing)}; expected {', '.join(CELL_COLUMNS)}")
     if cells.empty:
         return None
-    cells = cells.assign(method=cells["method"].fillna(""), seconds=pd.to_numeric(cells["seconds"]).fillna(0.0),
+    names = zip(cells["method"].fillna(""), cells.get("variant", pd.Series("", cells.index)).fillna(""))
+    cells = cells.assign(entry=[Entry(*name) for name in names], seconds=pd.to_numeric(cells["seconds"]).fillna(0.0),
                          images=pd.to_numeric(cells["images"]).fillna(0))
     kinds = list(dict.fromkeys(cells["kind"]))
     groups = []
     for kind in kinds:
         part = cells[cells["kind"] == kind]
-        groups += [((kind, e.method), part[part["method"] == e.method])
-                   for e in aggregate.entry_order(Entry(m) for m in part["method"])]
+        groups += [((kind, e.label()), part[part["entry"] == e]) for e in aggregate.entry_order(part["entry"])]
     lines, data = [], []
     for (kind, method), part in [*groups, (("total", ""), cells)]:
         seconds, images = part["seconds"].sum(), int(part["images"].sum())
         failed = int((part["status"] == "failed").sum())
-        data.append({"kind": kind, "method": method, "cells": len(part), "failed": failed, "seconds": seconds,
-                     "median_seconds": part["seconds"].median(), "longest_seconds": part["seconds"].max(),
-                     "images": images})
-        lines.append({"work": f"{kind} {method}".strip(), "cells": f"{len(part):,}", "failed": str(failed or ""),
+        cached = int((part.get("cached", pd.Series("", part.index)).astype(str) == "True").sum())
+        data.append({"kind": kind, "method": method, "cells": len(part), "cached": cached, "failed": failed,
+                     "seconds": seconds, "median_seconds": part["seconds"].median(),
+                     "longest_seconds": part["seconds"].max(), "images": images})
+        lines.append({"work": f"{kind} {method}".strip(), "cells": f"{len(part):,}",
+                      "from the\nstore": str(cached or ""), "failed": str(failed or ""),
                       "minutes": number(seconds / 60, 1),
                       "seconds a cell\n(median)": number(part["seconds"].median(), 1),
                       "(longest)": number(part["seconds"].max(), 1), "images": f"{images:,}" if images else ""})
@@ -200,5 +204,6 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
                                  for r in cells.itertuples() if r.status == "failed"))
     notes = [f"failed: {r}" for r in reasons[:8]] + ([f"… and {len(reasons) - 8} more."] if len(reasons) > 8 else [])
     return Table("costs", "What it cost", frame, pd.DataFrame(data), caption,
-                 (*notes, "Seconds are each cell's own, on one worker; what the store already had cost nothing again."))
+                 (*notes, "Seconds: what making the artifacts took, on one worker, also where the store had them "
+                          "already and nothing was made again; images: synthesised in this run."))
 

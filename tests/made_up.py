@@ -49,13 +49,13 @@ def rows(seeds=(0,), gans=(*GANS, "full_b"), methods=tuple(SKILL), xga_pairs="re
 def cells() -> pd.DataFrame:
     """A cells.csv's content."""
     columns = ["suite", "profile", "kind", "method", "reference", "client", "seed", "seconds", "images", "status",
-               "reason", "artifact"]
-    lines = [["celeba_subsets", "mini", "pool", "", g, "", 0, 6.5, 2000, "ok", "", "p"] for g in GANS]
+               "reason", "artifact", "variant", "cached"]
+    lines = [["celeba_subsets", "mini", "pool", "", g, "", 0, 6.5, 2000, "ok", "", "p", "", True] for g in GANS]
     for kind, seconds, images in (("directions", 20.0, 0), ("responses", 14.0, 4224), ("score", 0.4, 0)):
-        lines += [["celeba_subsets", "mini", kind, m, g, "", 0, seconds * (1 + i), images, "ok", "", "p"]
+        lines += [["celeba_subsets", "mini", kind, m, g, "", 0, seconds * (1 + i), images, "ok", "", "p", "", False]
                   for i, m in enumerate(("random", "sefa", "interfacegan")) for g in GANS]
     lines += [["celeba_subsets", "mini", "directions", "latentclr", "full", "", 0, 3.0, 0, "failed",
-               "the loss became NaN at step 12", ""]]
+               "the loss became NaN at step 12", "", "", False]]
     return pd.DataFrame(lines, columns=columns)
 
 

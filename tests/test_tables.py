@@ -224,6 +224,7 @@ def test_costs_add_up():
     total = table.data[table.data["kind"] == "total"].iloc[0]
     assert total["seconds"] == pytest.approx(made_up.cells()["seconds"].sum())
     assert total["images"] == made_up.cells()["images"].sum() and total["failed"] == 1
+    assert total["cached"] == 8 and table.cells.loc["pool", "from the\nstore"] == "8"
     assert list(table.cells.index[:3]) == ["pool", "directions random", "directions latentclr"]
     with pytest.raises(RowsError, match="lack the columns seconds"):
         overview.costs(made_up.cells().drop(columns="seconds"))
@@ -254,27 +255,29 @@ def test_markdown_has_as_many_cells_in_every_line(source):
 
 def test_latex_escapes_what_latex_would_trip_over(source):
     text = export.to_latex(NASTY)
-    body = text.split("to the end of the table environment")[1]
+    body = text.split("\\fi\n")[1]
     assert r"no\_hats & -- & 0.5$^\circ$ \\" in body and r"x*y & {}[0.1] &" in body
     assert r"100\% of a\_b \& c \# \$ \textasciitilde{}" in body
     assert all(ord(c) < 128 or c.isalpha() for c in text)
     for table in (NASTY, tables.by_client(source, "alignment")):
         text = export.to_latex(table)
-        assert text.count(r"\begin{") == text.count(r"\end{")
+        assert sorted(re.findall(r"\\begin{(\w+)}", text)) == sorted(re.findall(r"\\end{(\w+)}", text))
         inside = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
         assert len(inside) == len(table.cells)
         assert all(len(re.findall(r"(?<!\\)&", line)) == len(table.cells.columns) for line in inside)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles_standalone(tmp_path, source):
-    found = [NASTY, tables.by_client(source, "alignment"), overview.control(source, ("full", "full_b")),
-             published.xga_table(4)]
-    for table in found:
-        path = next(p for p in export.write_table(table, tmp_path) if p.suffix == ".tex")
-        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name], cwd=tmp_path,
+def test_latex_compiles_by_itself_and_inside_a_paper(tmp_path, source):
+    for table in (NASTY, tables.by_client(source, "alignment")):
+        export.write_table(table, tmp_path)
+    (tmp_path / "paper.tex").write_text("\n".join([
+        r"\documentclass[twocolumn]{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}", "Before.",
+        r"\input{table5_alignment.tex}", r"\input{nasty.tex}", "After.", r"\end{document}"]))
+    for name in ("nasty", "table5_alignment", "paper"):
+        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name], cwd=tmp_path,
                               capture_output=True, text=True, errors="replace", check=False)
-        assert done.returncode == 0, done.stdout[-2000:]
+        assert done.returncode == 0 and (tmp_path / f"{name}.pdf").is_file(), done.stdout[-2000:]
 
 
 # -- published numbers -------------------------------------------------------------------------------------------
