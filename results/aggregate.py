@@ -96,11 +96,6 @@ class Summary:
         return {pair: cell.value for pair, cell in self.cells.items() if cell.status == "ok"}
 
     @property
-    def inside_chance(self) -> bool:
-        """Whether the mean lies in the band of chance (False where there is none)."""
-        return bool(self.chance_low <= self.mean <= self.chance_high)
-
-    @property
     def status(self) -> str:
         """ok if any cell is; else failed if any cell failed; else not_applicable."""
         found = {cell.status for cell in self.cells.values()}

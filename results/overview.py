@@ -9,13 +9,22 @@ import pandas as pd
 from results import aggregate
 from results.aggregate import CENTRED, HEADLINE, Entry, Summary
 from results.rows import RowsError
-from results.tables import AT_CHANCE, NOT_RUN, Footnotes, Source, Table, frame_of, number, with_interval
+from results.tables import (
+    AT_CHANCE,
+    AT_CHANCE_WORDS,
+    NOT_RUN,
+    Footnotes,
+    Source,
+    Table,
+    frame_of,
+    number,
+    with_interval,
+)
 
 CONTROLLED = ("alignment", "attribute_recovery", "recovery_specificity")
 ORDER = ("alignment", "attribute_recovery", "recovery_specificity", "deviation", "entropy", "effect", "reliability",
          "dead_directions", "s_disen", "n_discov")
-CELL_COLUMNS = ("suite", "profile", "kind", "method", "reference", "client", "seed", "seconds", "images", "status",
-                "reason", "artifact")
+CELL_COLUMNS = ("kind", "method", "reference", "client", "seconds", "images", "status", "reason")
 
 
 def headline(source: Source, kind: str) -> Table | None:
@@ -37,14 +46,13 @@ def headline(source: Source, kind: str) -> Table | None:
         line, label = {}, entry.label(entries)
         for (metric, group), own in found.items():
             s = next((s for s in own if s.entry == entry), None)
-            line[header(source, metric, group)] = _mean_cell(s, feet, source.digits(metric)) \
-                if s or not entry.by_index else ""
+            line[header(source, metric, group)] = _mean_cell(source, s, feet) if s or not entry.by_index else ""
             label = label if s is None else feet.entry(s, entries)
         lines[label] = line
     what = "pairs" if kind == "pair" else "GANs"
-    counts = {m: max(len(s.cells) for s in own) for (m, _), own in found.items()}
+    counts = {m: len({cell for s in own for cell in s.values}) for (m, _), own in found.items()}
     same = len(set(counts.values())) == 1
-    over = f"{next(iter(counts.values()))} {what}" if same else "; ".join(f"{m}: {n} {what}" for m, n in counts.items())
+    over = str(next(iter(counts.values()))) if same else ", ".join(f"{m}: {n}" for m, n in counts.items())
     present = {e.method for e in entries}
     ends = [words for name, words in ((aggregate.FLOOR, "random is the floor"),
                                       (aggregate.CEILING, "interfacegan, which is told the attributes, the ceiling"))
@@ -52,11 +60,13 @@ def headline(source: Source, kind: str) -> Table | None:
     notes = [
         *feet.notes(),
         f"Mean [95% interval, clustered by GAN, conditional on this zoo] over the {what} that every method was run on "
-        f"({over}); (a/b): only a of b have a score. ↑ more is better, ↓ less is better.",
+        f"and that have the score ({over}); (a/b): only a of b succeeded. ↑ more is better, ↓ less is better.",
         "chance: random directions through the same protocol, with the band that holds 95% of them for one "
         f"{what[:-1]}." + (f" {' and '.join(ends)}." if ends else "")]
-    if any(s.inside_chance for own in found.values() for s in own):
-        notes.append(f"{AT_CHANCE} inside the band of chance.")
+    if any(s.values and not math.isfinite(s.low) for own in found.values() for s in own):
+        notes.append("No interval where fewer than three GANs vary.")
+    if any(source.at_chance(s) for own in found.values() for s in own):
+        notes.append(AT_CHANCE_WORDS)
     if any(group == CENTRED for _, group in found):
         notes.append("centred: with the response that all directions of a GAN share removed; what alignment loses by "
                      "it was not the directions' own.")
@@ -102,17 +112,20 @@ def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
     return with_interval(*mean, digits)
 
 
-def _mean_cell(s: Summary | None, feet: Footnotes, digits: int) -> str:
+def _mean_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
     if s is None:
         feet.marks.add(NOT_RUN)
         return NOT_RUN
+    digits = source.digits(s.metric)
     if s.status != "ok":
         return feet.cell(next(c for c in s.cells.values() if c.status == s.status), digits)
     # Where the score does not exist it is nobody's fault and the same for all; a failure must show.
     failed = [c for c in s.cells.values() if c.status == "failed"]
-    text = with_interval(s.mean, s.low, s.high, digits) + (AT_CHANCE if s.inside_chance else "")
-    return text + (f" ({len(s.values)}/{len(s.cells)}) {feet.cell(failed[0], digits).replace('failed ', '')}"
-                   if failed else "")
+    text = with_interval(s.mean, s.low, s.high, digits) + (AT_CHANCE if source.at_chance(s) else "")
+    if not failed:
+        return text
+    letter = feet.cell(failed[0], digits).removeprefix("failed ")
+    return f"{text} ({len(s.values)}/{len(s.values) + len(failed)}) {letter}"
 
 
 def control(source: Source, pair: tuple[str, str]) -> Table | None:
@@ -135,10 +148,10 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
         for metric, own in found.items():
             here = next((s for s in own if s.entry == entry), None)
             there = clients[metric].get(entry)
-            name, digits = header(source, metric), source.digits(metric)
+            name = header(source, metric)
             if any(s.values for s in own):
-                line[f"{name}\ncontrol"] = _control_cell(here, feet, digits)
-            line[f"{name}\nclients"] = _mean_cell(there, feet, digits)
+                line[f"{name}\ncontrol"] = _control_cell(source, here, feet)
+            line[f"{name}\nclients"] = _mean_cell(source, there, feet)
             means[entry, metric] = (here.mean if here else math.nan, there.mean if there else math.nan)
         margin = means.get((entry, "attribute_recovery"), (0, math.nan))[1] \
             - means.get((entry, "recovery_specificity"), (math.nan, 0))[0]
@@ -149,8 +162,8 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
         f"{pair[0]} and {pair[1]} were trained on the same data with different seeds: nothing is missing or novel "
         "there, so each direction that a method calls so is a false positive, and every method calls some so. Their "
         "recovery_specificity is how prominently they show attributes that are not missing.",
-        f"control: [95% interval over latents]; {AT_CHANCE} inside the band of chance of that pair. clients: mean over "
-        f"the real clients of {source.reference} [95% interval over GANs].",
+        "control: [95% interval over latents]. clients: mean over the real clients of "
+        f"{source.reference} [95% interval over GANs]. {AT_CHANCE_WORDS}",
         "margin: attribute_recovery of the clients minus recovery_specificity of the control. An audit says something "
         "where it is clearly above 0."]
     return Table(f"control_{pair[0]}_{pair[1]}", f"Control: {pair[0]} against {pair[1]}, the same data twice",
@@ -158,11 +171,12 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
                  tuple(notes))
 
 
-def _control_cell(s: Summary | None, feet: Footnotes, digits: int) -> str:
+def _control_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
     cell = next(iter(s.cells.values())) if s else None
     if cell is None or cell.status != "ok":
-        return feet.cell(cell, digits)
-    return with_interval(cell.value, cell.low, cell.high, digits) + (AT_CHANCE if s.inside_chance else "")
+        return feet.cell(cell, 3)
+    text = with_interval(cell.value, cell.low, cell.high, source.digits(s.metric))
+    return text + (AT_CHANCE if source.at_chance(s) else "")
 
 
 def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:

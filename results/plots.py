@@ -43,6 +43,7 @@ def summary_figure(source: Source, path: Path) -> Path | None:
         width = 1.5 + PANEL * columns
         figure = Figure(figsize=(width, sum(heights) + 1.0), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
+        figure.get_layout_engine().set(wspace=0.03, w_pad=0.08)
         grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=heights)
         short = False
         for axes, (kind, entries, panels) in zip(grid, blocks):
@@ -88,6 +89,7 @@ def _panel(axis, own: dict[Entry, Summary], entries: list[Entry]) -> None:
         if math.isfinite(s.low):
             axis.plot([s.low, s.high], [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)
         axis.plot(s.mean, row, marker, color=colour, ms=5.5, mec="white", mew=0.6, zorder=4)
+    axis.margins(x=0.09)
     axis.autoscale_view(scaley=False)
     axis.set_ylim(len(entries) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)

@@ -28,8 +28,8 @@ def describe(responses: Responses, names: Sequence[str]) -> list[tuple[str, str]
 
     The attribute that turns most with the sign of the edit, half the difference between + and - in units of its spread
     over unedited samples: "+" means that there is more of it to the right. Effect: mean |standardised logit change|
-    over signs, samples and attributes. Reliability: split-half, of the mean change, averaged over signs. "dead"
-    replaces the attribute of a direction without measurable effect.
+    over signs, samples and attributes. Reliability: split-half, of the mean change, averaged over signs. A dead
+    direction, whose mean change cannot be told from noise, gets no attribute, whatever it does to single images.
 
     Raises:
         ValueError: another number of names than of attributes.
@@ -44,7 +44,7 @@ def describe(responses: Responses, names: Sequence[str]) -> list[tuple[str, str]
     out = []
     for k, row in enumerate(turn):
         m = int(np.abs(row).argmax())
-        top = f"{'+' if row[m] >= 0 else '−'}{names[m]} {abs(row[m]):.2f}" if alive[k] else "dead"
+        top = f"{'+' if row[m] >= 0 else '−'}{names[m]} {abs(row[m]):.2f}" if alive[k] else "dead: nothing steady"
         out.append((top, f"effect {effect[k]:.2f}, reliability {steady[k]:.2f}"))
     return out
 

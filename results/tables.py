@@ -14,6 +14,7 @@ from results.aggregate import HEADLINE, Cell, Entry, Pair, Summary
 from results.rows import contexts
 
 NOT_APPLICABLE, NOT_RUN, DAGGER, AT_CHANCE = "–", "·", "†", "°"
+AT_CHANCE_WORDS = f"{AT_CHANCE} no better than chance: inside its band, or beyond its wrong end."
 PAPER_TABLE = {"attribute_recovery": "4", "alignment": "5"}
 FAILURES_NAMED = 8
 
@@ -93,6 +94,12 @@ class Source:
             return metric
         return f"{metric} {'↑' if self.metrics[metric].higher_is_better else '↓'}"
 
+    def at_chance(self, s: Summary) -> bool:
+        """Whether the mean is no better than chance: inside its band, or beyond its wrong end. False without a band."""
+        up = getattr(self.metrics.get(s.metric), "higher_is_better", None)
+        return bool((s.mean <= s.chance_high or up is False) and (s.mean >= s.chance_low or up is True)
+                    and math.isfinite(s.mean) and s.chance_low <= s.chance_high)
+
     def digits(self, metric: str) -> int:
         """Decimals to show: 3 where most values lie within [-1, 1], 2 up to 100, else 1."""
         size = self.rows.loc[self.rows["metric"] == metric, "value"].abs().median()
@@ -123,7 +130,8 @@ def with_interval(value: float, low: float, high: float, digits: int = 3, sign: 
     """``value [low, high]``; without the bracket where there is no interval; "–" where there is no value."""
     if not math.isfinite(value):
         return NOT_APPLICABLE
-    bracket = f" [{number(low, min(digits, 2), sign)}, {number(high, min(digits, 2), sign)}]"
+    fine = digits if high - low < 0.05 else min(digits, 2)
+    bracket = f" [{number(low, fine, sign)}, {number(high, fine, sign)}]"
     return number(value, digits, sign) + (bracket if math.isfinite(low) and math.isfinite(high) else "")
 
 
@@ -209,8 +217,8 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
     lines = {}
     for s in summaries:
         line = {wrap(g): feet.cell(s.cells.get(of_gan[g]), digits) for g in gans}
-        line["mean\n[95%, GANs]"] = with_interval(s.mean, s.low, s.high, digits) + (AT_CHANCE if s.inside_chance
-                                                                                    else "")
+        mark = AT_CHANCE if source.at_chance(s) else ""
+        line["mean\n[95%, GANs]"] = with_interval(s.mean, s.low, s.high, digits) + mark
         line["± latents"] = number(s.half, digits)
         if several:
             line["± seeds"] = number(s.seed_sd, digits)
@@ -221,7 +229,7 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
             line["effect"] = number(s.effect, 2)
         line[what] = f"{len(s.values)}/{len(gans)}"
         lines[feet.entry(s, among)] = line
-    notes = feet.notes() + _reading(several, what, fixed, any(s.inside_chance for s in summaries),
+    notes = feet.notes() + _reading(several, what, fixed, any(source.at_chance(s) for s in summaries),
                                     any(s.entry.by_index for s in summaries))
     if group != HEADLINE:
         name, title = f"{name}_{group}", f"{title}; {group_words(group, kind)}"
@@ -245,7 +253,7 @@ def _reading(several: bool, what: str, fixed: str, at_chance: bool, by_index: bo
              f"one {what[:-1]}; minus random: paired by {what[:-1]} with the method random"
              + (", which has no pairing by index." if by_index else ".")]
     if at_chance:
-        notes.append(f"{AT_CHANCE} inside the band of chance.")
+        notes.append(AT_CHANCE_WORDS)
     return notes
 
 
