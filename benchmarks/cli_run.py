@@ -231,15 +231,15 @@ def check(args: argparse.Namespace) -> int:
     rows, _ = _stored(args.run)
     if args.write:
         args.against.parent.mkdir(parents=True, exist_ok=True)
-        checks.write_reference(rows, args.against, {name: m.deterministic for name, m in registry.load_all()[0].items()})
+        closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
+        checks.write_reference(checks.reference_from_rows(rows, closed), args.against)
         print(f"wrote {args.against}")
         return 0
     findings = checks.check(rows, checks.read_reference(args.against), _metrics())
     for finding in findings:
-        print(finding)
-    bad = [f for f in findings if f.regression]
-    print(f"{args.run} against {args.against}: {len(bad)} regressions" if bad else
-          f"{args.run} against {args.against}: no regression")
+        print(f"{finding.kind}: {finding.sentence}")
+    bad = sum(f.fails for f in findings)
+    print(f"{args.run} against {args.against}: {f'{bad} findings fail' if bad else 'no regression'}")
     return 1 if bad else 0
 
 

@@ -24,7 +24,8 @@ SPREADS = 3.0
 SAME_MACHINE, OTHER_MACHINE = 1e-6, 1e-3
 """What a closed form may move (times the value where that is above 1): rounding only; elsewhere other kernels too."""
 
-FLOORS = {"alignment": 0.03, "attribute_recovery": 0.05, "recovery_specificity": 0.05, "entropy": 0.02,
+FLOORS = {"alignment": 0.03, "attribute_recovery": 0.05, "recovery_specificity": 0.05,
+          "missing_called": 0.1, "false_alarms": 0.5, "entropy": 0.02,
           "deviation": 0.01, "effect": 0.05, "reliability": 0.05, "dead_directions": 1.0, "s_disen": 0.03,
           "n_discov": 1.0}
 """What a score may always lose; others: 3% of the range of its values, or 5% of the reference if that is infinite."""

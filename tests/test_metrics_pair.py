@@ -8,6 +8,7 @@ from metrics.attribute_recovery import AttributeRecovery
 from metrics.base import Inapplicable
 from metrics.matching import cosine, match
 from metrics.pair import PAIR_PROTOCOLS, Centring
+from metrics.missing_called import called
 from metrics.recovery_specificity import RecoverySpecificity
 from metrics.responses import Responses
 from tests.made_up_responses import distinct, flipped, pair, responses
@@ -263,3 +264,9 @@ def test_what_cannot_be_scored_says_why(planted):
         pair(*planted, missing=(M,))
     with pytest.raises(ValueError, match="one flag for each of 32"):
         pair(*planted, readable=[True])
+
+
+def test_called_names_each_unique_direction_after_its_largest_change():
+    size = np.array([[[0.1, 0.9, 0.2], [0.0, 0.8, 0.3], [0.7, 0.1, 0.1]]])
+    assert called(size).tolist() == [[True, True, False]]
+    assert called(size[:, :0]).tolist() == [[False, False, False]]
