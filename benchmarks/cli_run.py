@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     job = make_job(args)
     share = _share(args)
     bench = Workbench(job)
+    for gan in job.all_gans:
+        bench.zoo.check(gan)  # damaged weights stop the run now, not after an hour
     plan = Plan(bench, Scorer(bench))
     ids = list(plan.cells)
     if args.only:

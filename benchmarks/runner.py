@@ -26,7 +26,7 @@ from results.store import write_atomically
 Record = dict
 Progress = Callable[[int, int], None]
 
-_plan: Plan | None = None  # one a worker process, set by _start
+_plan: Plan | None = None  # what this process works on; a forked worker has it from its parent
 _shares = None  # shared array: how much of each cell is done
 
 
@@ -127,6 +127,8 @@ def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Re
 def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:
     # A forked worker shares what the parent has loaded, but CUDA does not survive a fork.
     context = multiprocessing.get_context("fork" if torch.device(job.device).type == "cpu" else "spawn")
+    global _plan
+    _plan = plan
     shares = context.Array("d", len(ids), lock=False)
     index = {i: n for n, i in enumerate(ids)}
     waiting, running, done = dict.fromkeys(ids), {}, {}
@@ -164,8 +166,10 @@ def _start(job: Job, shares) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":  # a worker must not outlive a parent that is killed (PR_SET_PDEATHSIG)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    bench = Workbench(job)
-    _plan, _shares = Plan(bench, Scorer(bench)), shares
+    _shares = shares
+    if _plan is None:
+        bench = Workbench(job)
+        _plan = Plan(bench, Scorer(bench))
 
 
 def _work(cell: str, index: int, failed: dict[str, Record]) -> Record:

@@ -96,6 +96,19 @@ class Zoo:
         Raises:
             ZooError: unknown name, or a file that is missing, truncated, altered or of another layout.
         """
+        raw, where = self._read(name)
+        try:
+            state = {key: value.float() for key, value in read_tensors(raw).items()}
+            return StyleGAN2.from_state_dict(state, clamp=math.inf).freeze().to(device)
+        except (SafetensorError, ValueError) as error:
+            raise ZooError(f"{where} has the expected sha256 but is no StyleGAN2 of this version ({error}); "
+                           f"{_AGAIN}") from error
+
+    def check(self, name: str) -> None:
+        """ZooError if the weights of ``name`` are missing, truncated or altered."""
+        self._read(name)
+
+    def _read(self, name: str) -> tuple[bytes, str]:
         entry = self.entry(name)
         path, expected = self.folder / entry["file"], entry["sha256"]
         where = f"zoo {self.name}, GAN {name}: {path}"
@@ -108,12 +121,7 @@ class Zoo:
             kind = "truncated" if size and len(raw) < size else "altered"
             raise ZooError(f"{where} is {kind}: {len(raw)} bytes with sha256 {found[:16]}..., {MANIFEST} expects "
                            f"{size or 'a file'} bytes with {expected[:16]}...; {_AGAIN}")
-        try:
-            state = {key: value.float() for key, value in read_tensors(raw).items()}
-            return StyleGAN2.from_state_dict(state, clamp=math.inf).freeze().to(device)
-        except (SafetensorError, ValueError) as error:
-            raise ZooError(f"{where} has the expected sha256 but is no StyleGAN2 of this version ({error}); "
-                           f"{_AGAIN}") from error
+        return raw, where
 
 
 def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
