@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.config import Entry, Profile, Suite
 from methods import registry
@@ -53,10 +54,17 @@ class Job:
 
     def method(self, entry: Entry) -> DirectionMethod | PairedMethod:
         """The method with its settings: published defaults < suite sizes < profile < the entry's own."""
-        params = {"n_directions": self.suite.n_directions}
-        if registry.get(entry.name).paired:
-            params["n_common"] = self.suite.n_common
-        return registry.build(entry.name, params | self.profile.methods.get(entry.name, {}) | entry.params)
+        if entry.label not in self._methods:
+            params = {"n_directions": self.suite.n_directions}
+            if registry.get(entry.name).paired:
+                params["n_common"] = self.suite.n_common
+            params |= self.profile.methods.get(entry.name, {}) | entry.params
+            self._methods[entry.label] = registry.build(entry.name, params)
+        return self._methods[entry.label]
+
+    @cached_property
+    def _methods(self) -> dict[str, DirectionMethod | PairedMethod]:
+        return {}  # a plan asks for each method hundreds of times
 
     def describe(self) -> dict:
         """Everything that was decided, JSON-able; where the store lies is no part of it."""

@@ -10,14 +10,18 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.job import Job
-from benchmarks.plan import Plan
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
+
+if TYPE_CHECKING:
+    from benchmarks.job import Job
+    from benchmarks.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
@@ -62,8 +66,6 @@ def _difference(theirs: dict, ours: dict, path: str = "") -> str:
 
 def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
     """What made the numbers: commit, versions, hardware, hashes of everything that was loaded, and the command."""
-    import importlib.metadata as metadata
-
     import torch
     libraries = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "safetensors", "efficientnet-lite-pytorch")
     bench = plan.bench

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import sklearn
 import torch
 
 from benchmarks.config import Entry
@@ -43,8 +43,9 @@ class Workbench:
         self.store = Store(job.store)
         self.zoo = load_zoo(job.suite.zoo)
         self.versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__,
-                         "scikit-learn": sklearn.__version__, "device": torch.device(job.device).type}
+                         "scikit-learn": version("scikit-learn"), "device": torch.device(job.device).type}
         self.generator: Callable[[str], Generator] = lru_cache(2)(self._generator)
+        self._steps: dict[tuple, Step] = {}
 
     # -- judges and generators ---------------------------------------------------------------------------
     def _generator(self, name: str) -> Generator:
@@ -73,6 +74,12 @@ class Workbench:
     def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
         return Step(kind, modules, inputs, self.versions, images)
 
+    def _once(self, place: tuple, make: Callable[[], Step]) -> Step:
+        """The step of ``place``, put together once: a plan asks for each many times."""
+        if place not in self._steps:
+            self._steps[place] = make()
+        return self._steps[place]
+
     def _first(self, step: Step, make: Callable[[], object]) -> None:
         """Makes what ``step`` needs before its own clock starts, unless it is there already."""
         if not self.store.has(step):
@@ -84,6 +91,9 @@ class Workbench:
     # -- feature pools and density ratios ------------------------------------------------------------------
     def pool_step(self, gan: str) -> Step:
         """Features of images of one GAN, sampled and embedded once, whatever pairs it is in."""
+        return self._once(("pool", gan), lambda: self._pool_step(gan))
+
+    def _pool_step(self, gan: str) -> Step:
         size = self.job.profile.ratio.pool
         return self._step("pool", (self._generator_module(gan), type(self.extractor).__module__,
                                    "oracles.density_ratio"), size, gan=self.zoo.hash(gan), size=size,
@@ -122,6 +132,10 @@ class Workbench:
     # -- directions ---------------------------------------------------------------------------------------
     def directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
         """Discovery by one method on one generator, or on a pair."""
+        place = ("directions", entry.label, gans, seed)
+        return self._once(place, lambda: self._directions_step(entry, gans, seed))
+
+    def _directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
         method = self.job.method(entry)
         inputs = {"method": method.name, "params": method.params(), "gans": [self.zoo.hash(g) for g in gans],
                   "chunk": self.job.profile.chunk}
@@ -167,6 +181,10 @@ class Workbench:
     # -- responses ----------------------------------------------------------------------------------------
     def responses_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:
         """What the scoring oracle sees when the directions of ``gans[side]`` are applied."""
+        place = ("responses", entry.label, gans, side, seed)
+        return self._once(place, lambda: self._responses_step(entry, gans, side, seed))
+
+    def _responses_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:
         latents = self.job.profile.latents
         n = latents.match + latents.score
         return self._step("responses", ("metrics.responses", "benchmarks.latents", type(self.oracle).__module__,
@@ -185,6 +203,9 @@ class Workbench:
 
     def bank_step(self, gan: str) -> Step:
         """Responses of many random directions of one GAN: what chance levels are drawn from."""
+        return self._once(("bank", gan), lambda: self._bank_step(gan))
+
+    def _bank_step(self, gan: str) -> Step:
         latents, size = self.job.profile.latents, self.job.profile.chance.bank
         n = latents.match + latents.score
         return self._step("responses", ("metrics.responses", "benchmarks.latents", "methods.random_directions",
