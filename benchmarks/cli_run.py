@@ -34,7 +34,8 @@ def add_run(commands) -> None:
     p.add_argument("--suite", required=True, metavar="NAME", help="a suite's name (see `list`) or a YAML file")
     p.add_argument("--profile", metavar="NAME", help="sizes: smoke, mini or paper, or a YAML file (default: mini)",
                    default="mini")
-    p.add_argument("--methods", type=_words, metavar="A,B", help="these methods instead of the suite's; or `core`, or `all`")
+    p.add_argument("--methods", type=_words, metavar="A,B", 
+                   help="these methods instead of the suite's; or `core`, or `all`")
     p.add_argument("--metrics", type=_words, metavar="A,B", help="these metrics instead of the suite's")
     p.add_argument("--pairs", choices=("reference", "all"), help="pairs that paired methods are trained on")
     p.add_argument("--seeds", type=_words, metavar="0,1,2", help="seeds instead of the profile's")
@@ -45,7 +46,8 @@ def add_run(commands) -> None:
     p.add_argument("--store", metavar="DIR", help="the artifact store (default: $DIRBENCH_STORE or results/store)")
     p.add_argument("--only", metavar="GLOB", help="only the cells whose id matches, and what they need")
     p.add_argument("--cell", metavar="I/N", help="the I-th of N shares (0 to N-1), for array jobs; needs --out")
-    p.add_argument("--dry-run", action="store_true", help="print the plan, what is cached, and the images to synthesise")
+    p.add_argument("--dry-run", action="store_true",
+                   help="print the plan, what is cached, and the images to synthesise")
     p.add_argument("--offline", action="store_true", help="never ask a network for weights")
     p.set_defaults(function=run)
 

@@ -27,7 +27,8 @@ def add_train_zoo(commands) -> None:
     p = commands.add_parser("train-zoo", help="train a zoo's GANs from nothing, or go on where training stopped")
     p.add_argument("zoo", choices=("mini",))
     p.add_argument("--only", action="append", metavar="NAME", help="only this GAN; may be repeated")
-    p.add_argument("--images", type=int, default=200_000, metavar="N", help="images that each GAN sees (default: 200000)")
+    p.add_argument("--images", type=int, default=200_000, metavar="N",
+                   help="images that each GAN sees (default: 200000)")
     p.add_argument("--device", default="cpu")
     p.add_argument("--workers", type=int, default=1, metavar="N", help="GANs trained side by side")
     p.add_argument("--out", type=Path, default=Path(".training"), metavar="DIR", help="state, samples and weights")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.plan import Plan
 
 ROOT = Path(__file__).parent.parent
-CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status", "reason", "cached",
-                "seconds", "images", "artifact")
+CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
+                "reason", "cached", "seconds", "images", "artifact")
 
 
 class FolderError(ValueError):
@@ -49,8 +49,8 @@ def open_folder(out: Path, job: Job) -> None:
     except ValueError as error:
         raise FolderError(f"{plan} is not readable JSON ({error}); choose another folder with --out") from error
     if theirs.get("digest") != job.digest():
-        raise FolderError(f"{out} belongs to another plan: {_difference(theirs, job.describe())}. Choose another folder "
-                          "with --out; what both plans share is in the store and is not computed again")
+        raise FolderError(f"{out} belongs to another plan: {_difference(theirs, job.describe())}. Choose another "
+                          "folder with --out; what both plans share is in the store and is not computed again")
 
 
 def _difference(theirs: dict, ours: dict, path: str = "") -> str:
@@ -80,7 +80,8 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
                      **({"gpu": torch.cuda.get_device_name(job.device)} if job.device.startswith("cuda") else {})},
         "hashes": {"gans": {g: bench.zoo.hash(g) for g in job.all_gans}, **bench._marks},
         "methods": {e.label: job.method(e).params() for e in job.suite.methods},
-        "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha, "reference": job.suite.reference, "controls": job.controls, "plan": job.digest()}
+        "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha,
+        "reference": job.suite.reference, "controls": job.controls, "plan": job.digest()}
 
 
 def caption_facts(made_by: dict) -> dict:

@@ -51,8 +51,8 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
         rows = plan.scorer.failed_rows(cell.entry, cell.gans, cell.seed, status, reason, cell.reverse)
     return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
             "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
-            "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status, "reason": reason,
-            "cached": cached, "images": images if status == "ok" else 0,
+            "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status,
+            "reason": reason, "cached": cached, "images": images if status == "ok" else 0,
             "seconds": _seconds(plan, cell) if status == "ok" else round(time.perf_counter() - start, 3),
             "artifact": "; ".join(f"{s.kind}/{s.key}" for s in cell.steps), "rows": rows}
 
@@ -98,7 +98,8 @@ def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[R
 
 def _bar(plan: Plan, ids: list[str]) -> tqdm:
     return tqdm(total=round(sum(plan.cells[i].weight for i in ids)), unit="img", unit_scale=True, smoothing=0.05,
-                bar_format="{percentage:3.0f}% {bar:20} {elapsed} elapsed, {remaining} left {postfix}", dynamic_ncols=True)
+                bar_format="{percentage:3.0f}% {bar:20} {elapsed} elapsed, {remaining} left {postfix}",
+                dynamic_ncols=True)
 
 
 def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record]:

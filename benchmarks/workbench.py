@@ -114,8 +114,8 @@ class Workbench:
     def ratio_step(self, pair: Pair, loss: str, seed: int) -> Step:
         """Density ratios between two GANs in feature space."""
         sizes = self.job.profile.ratio
-        return self._step("ratio", ("oracles.density_ratio",), loss=loss, seed=seed, steps=sizes.steps, batch=sizes.batch,
-                          pools=[self.pool_step(g).key for g in pair])
+        return self._step("ratio", ("oracles.density_ratio",), loss=loss, seed=seed, steps=sizes.steps,
+                          batch=sizes.batch, pools=[self.pool_step(g).key for g in pair])
 
     def ratio(self, pair: Pair, loss: str, seed: int) -> DensityRatio:
         """The trained ratio of ``pair``."""

@@ -110,8 +110,8 @@ class _Method:
     def check_k(self, dim: int) -> None:
         """ValueError if more orthogonal directions are asked for than the space has dimensions."""
         if self.n_directions > dim:
-            raise ValueError(f"{self.name}: n_directions={self.n_directions}, but the latent has only {dim} dimensions; "
-                             f"ask for {dim} or fewer")
+            raise ValueError(f"{self.name}: n_directions={self.n_directions}, but the latent has only {dim} "
+                             f"dimensions; ask for {dim} or fewer")
 
 
 @dataclass(frozen=True)

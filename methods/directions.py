@@ -19,8 +19,8 @@ _KINDS: dict[str, type[Directions]] = {}
 class Directions(ABC):
     """K edits of a latent of one named space.
 
-    An edit is ``shift(latent, k, strength)``: for a plain vector ``latent + strength * vector``. A subclass is a *kind*;
-    it keeps its numbers in ``tensors()`` and is rebuilt from them by ``from_tensors``.
+    An edit is ``shift(latent, k, strength)``: for a plain vector ``latent + strength * vector``. A subclass is a
+    *kind*; it keeps its numbers in ``tensors()`` and is rebuilt from them by ``from_tensors``.
 
     Attributes:
         space: the latent space that the edits live in (``"z"``, ``"w"`` or ``"w+"``); never omitted.
@@ -101,7 +101,7 @@ class Directions(ABC):
         try:
             with safe_open(path, "pt") as file:
                 meta = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path}: not a readable directions file ({error})") from error
         if meta.get("kind") not in _KINDS or "scales" not in tensors:
@@ -217,3 +217,41 @@ class Mlp(Directions):
         weights, biases = ([tensors[f"{part}_{i}"] for i in range(len(tensors)) if f"{part}_{i}" in tensors]
                            for part in ("weight", "bias"))
         return cls(weights, biases, space, scales, notes)
+
+
+class Layerwise(Directions):
+    """Directions that move each row of w+ by an amount of its own: attention x vector.
+
+    Strength 1 moves the most attended row by a unit vector and the others by less. So a strength means the same for
+    any one row as it does for a global direction (even attention *is* a global direction), and as for ``Vectors`` of
+    chosen layers, whose rows move by a unit vector or not at all.
+
+    Args:
+        vectors: [K, D]; normalised here. A zero or non-finite vector is a ValueError.
+        attention: [K, L], not negative; divided here by the largest in each row, which must be positive.
+        space: of the rows ("w", or "z" where a generator takes one z a layer).
+    """
+
+    kind = "layerwise"
+
+    def __init__(self, vectors: Tensor, attention: Tensor, space: str, scales: Tensor | None = None,
+                 notes: dict | None = None) -> None:
+        super().__init__(space, torch.ones(len(vectors)) if scales is None else scales, notes)
+        norms, peaks = vectors.norm(dim=1), attention.amax(dim=1)
+        if not (torch.isfinite(vectors).all() and (norms > 0).all() and torch.isfinite(attention).all()
+                and (attention >= 0).all() and (peaks > 0).all()):
+            raise ValueError("layer-wise directions must be finite and non-zero and attention not negative; norms are "
+                             f"{norms.tolist()}, largest attentions {peaks.tolist()}, smallest {attention.min():.3g}")
+        self.vectors = F.normalize(vectors.double(), dim=1).float()
+        self.attention = (attention.double() / peaks.double()[:, None]).float()
+
+    def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
+        moves = self.attention.to(latent)[ks][:, :, None] * self.vectors.to(latent)[ks][:, None]
+        return moves[:, None].expand(-1, len(latent), -1, -1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"vectors": self.vectors, "attention": self.attention}
+
+    @classmethod
+    def from_tensors(cls, tensors, space, scales, notes) -> Layerwise:
+        return cls(tensors["vectors"], tensors["attention"], space, scales, notes)

@@ -16,7 +16,8 @@ class FalseAlarms(PairMetric):
 
     Called missing is the most changed attribute of each of the reference's unique directions. Between two GANs of the
     same data every call is a false one: that is the false-positive count of the method, at most as many as it must
-    name unique directions (4 of 16 in the xGA setting), and it can only be low where those directions agree or are dead.
+    name unique directions (4 of 16 in the xGA setting), and it can only be low where those directions agree or are
+    dead.
     """
 
     name = "false_alarms"

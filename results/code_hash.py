@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("benchmarks", "methods", "metrics", "oracles", "results", "dirbench")
@@ -30,7 +30,7 @@ def code_hash(*modules: str) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parse(module: str) -> tuple[str, tuple[str, ...]]:
     """(hash of the module's syntax, project modules it imports)."""
     file = _file(module)

@@ -22,7 +22,8 @@ from results.tables import (
 )
 
 CONTROLLED = ("alignment", "attribute_recovery", "recovery_specificity", "missing_called", "false_alarms")
-ORDER = ("alignment", "attribute_recovery", "recovery_specificity", "missing_called", "false_alarms", "deviation", "entropy", "effect", "reliability",
+ORDER = ("alignment", "attribute_recovery", "recovery_specificity", "missing_called", "false_alarms", "deviation",
+         "entropy", "effect", "reliability",
          "dead_directions", "s_disen", "n_discov")
 CELL_COLUMNS = ("kind", "method", "reference", "client", "seconds", "images", "status", "reason")
 
@@ -161,8 +162,8 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
         *feet.notes(),
         f"{pair[0]} and {pair[1]} were trained on the same data with different seeds: nothing is missing or novel "
         "there, so each direction that a method calls so is a false positive, and every method calls some so. Their "
-        "recovery_specificity is how prominently they show attributes that are not missing, their false_alarms how many "
-        "attributes an audit would call missing there, naming each unique direction after what it changes most.",
+        "recovery_specificity is how prominently they show attributes that are not missing, their false_alarms how "
+        "many attributes an audit would call missing there, naming each unique direction after what it changes most.",
         "control: [95% interval over latents]. clients: mean over the real clients of "
         f"{source.reference} [95% interval over GANs]. {AT_CHANCE_WORDS}",
         "margin: attribute_recovery of the clients minus recovery_specificity of the control. An audit says something "

@@ -79,7 +79,7 @@ class Store:
         return self.path(step).is_dir()
 
     def checkpoint(self, step: Step) -> Path:
-        """A file in which a long step may keep its state; it outlives a killed process and goes when the step is done."""
+        """A file in which a long step may keep its state; it outlives a killed process, not the step."""
         return self.root / "work" / f"{step.key}.pt"
 
     def make(self, step: Step, build: Callable[[Path], dict | None]) -> Path:

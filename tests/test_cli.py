@@ -3,9 +3,9 @@
 import os
 
 import pytest
+from tiny import arguments
 
 from benchmarks.cli import main
-from tiny import arguments
 
 
 @pytest.mark.parametrize("args, words", [
@@ -73,6 +73,7 @@ def test_an_unwritable_folder_is_a_sentence(tmp_path, capsys):
 
 def test_altered_weights_stop_the_run_before_it_starts(tmp_path, capsys):
     import shutil
+
     from benchmarks.generators.zoo import load_zoo
     zoo = tmp_path / "zoo"
     shutil.copytree(load_zoo("mini").folder, zoo)

@@ -7,8 +7,8 @@ from metrics.alignment import Alignment
 from metrics.attribute_recovery import AttributeRecovery
 from metrics.base import Inapplicable
 from metrics.matching import cosine, match
-from metrics.pair import PAIR_PROTOCOLS, Centring
 from metrics.missing_called import called
+from metrics.pair import PAIR_PROTOCOLS, Centring
 from metrics.recovery_specificity import RecoverySpecificity
 from metrics.responses import Responses
 from tests.made_up_responses import distinct, flipped, pair, responses

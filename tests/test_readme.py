@@ -5,9 +5,9 @@ import shlex
 
 import pandas as pd
 import pytest
+from tiny import ROOT, arguments
 
 from benchmarks.cli import main, parser
-from tiny import ROOT, arguments
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

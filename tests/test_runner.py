@@ -7,10 +7,10 @@ import time
 
 import pandas as pd
 import pytest
+from tiny import arguments, start
 
 from benchmarks.cli import main
 from results.rows import COLUMNS
-from tiny import arguments, start
 
 METHODS = "random,sefa,latentclr"
 

@@ -13,7 +13,8 @@ import pytest
 from results import code_hash as code
 from results.store import Step, Store, StoreError
 
-BASE = {"kind": "responses", "modules": ("results.rows",), "inputs": {"a": 1, "b": [1, 2]}, "versions": {"torch": "2.13"}}
+BASE = {"kind": "responses", "modules": ("results.rows",), "inputs": {"a": 1, "b": [1, 2]},
+        "versions": {"torch": "2.13"}}
 
 
 @pytest.mark.parametrize("change", [

@@ -36,7 +36,8 @@ def profile(folder: Path) -> str:
     return str(path)
 
 
-def arguments(folder: Path, out: str = "run", store: str = "store", methods: str = "random,sefa", *more: str) -> list[str]:
+def arguments(folder: Path, out: str = "run", store: str = "store", methods: str = "random,sefa",
+              *more: str) -> list[str]:
     """Arguments of a tiny run in ``folder``."""
     return ["--suite", "celeba_subsets", "--profile", profile(folder), "--out", str(folder / out),
             "--store", str(folder / store), "--methods", methods, *more]
