@@ -16,8 +16,9 @@ from methods._training import frozen, loss_notes, train
 from methods.base import Context, PairedMethod
 from methods.directions import Directions
 from methods.sampling import vector_space
-from oracles.base import FeatureExtractor, state_fingerprint
+from oracles.base import FeatureExtractor
 from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
+from results.fingerprint import state_fingerprint
 
 Pair = tuple[Generator, Generator]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 
@@ -51,14 +50,3 @@ class FeatureExtractor(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """sha256 (hex) of weights and preprocessing."""
-
-
-def state_fingerprint(module: nn.Module, *extra: object) -> str:
-    """sha256 (hex) over names, shapes and bytes of a module's state and the ``repr`` of ``extra``."""
-    import hashlib
-    digest = hashlib.sha256(repr(extra).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        # flat first: a channels-last tensor can be contiguous and still have no unit stride at its end
-        digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

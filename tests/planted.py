@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator, Layers
 from methods.directions import Directions
-from oracles.base import AttributeOracle, FeatureExtractor, state_fingerprint
+from oracles.base import AttributeOracle, FeatureExtractor
+from results.fingerprint import state_fingerprint
 
 SIDE = 16
 DIM = 32

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from results.fingerprint import state_fingerprint
 
 Layers = str | int | Sequence[int]
 
@@ -109,8 +110,4 @@ class Generator(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """sha256 (hex) over the names, shapes and bytes of all weights: what the generator *is* to the store."""
-        digest = hashlib.sha256(type(self).__name__.encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return state_fingerprint(self, type(self).__name__)
