@@ -13,7 +13,7 @@ from benchmarks.training.zoo_training import seen, train_zoo
 
 TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
                  r1_every=2, half_images=0)
-GROWING = dataclasses.replace(TINY, half_images=12)
+GROWING = dataclasses.replace(TINY, half_images=12, lr_g_later=(16, 1e-3))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_both_losses_move_both_networks(images):
 
 
 def test_the_discriminator_learns_what_is_real(images):
-    config = dataclasses.replace(TINY, lr_g=0.0, lr_d=0.01)
+    config = dataclasses.replace(TINY, lr_g=0.0, lr_d=0.01, lr_g_later=(0, 0.0))
     bright = images.float().mul(0.1).add(200).to(torch.uint8)
     trainer = Trainer(bright, 1, config)
     first = trainer.step()

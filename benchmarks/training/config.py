@@ -18,13 +18,14 @@ class GanConfig:
     """Sizes and settings of one training run. Defaults are the mini zoo's.
 
     ``channels``: generator width at each side; ``d_channels``: discriminator width at each side from R/2 down.
-    ``r1_gamma``: weight of the gradient penalty on real images, applied in every ``r1_every``-th step with that
-    factor (lazy regularisation, arXiv:1912.04958, Sec. 3.1). ``ema_images``: half-life, in images, of the averaged
-    generator, limited to ``ema_ramp`` of the images seen so far (arXiv:2006.06676, App. C). ``mixing``: share of
-    images whose rows of w+ come from two latents. ``half_images``: so many images are first trained on at half the
-    resolution, which is three times quicker and gives the coarse shapes (progressive growing, arXiv:1710.10196);
-    0 for none. ``noise``: feed random noise in training; without it the noise
-    strengths stay at 0 and all variation is in the latent. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
+    ``lr_g_later``: (images, rate), the generator's learning rate once so many images are seen. ``r1_gamma``: weight
+    of the gradient penalty on real images, applied in every ``r1_every``-th step with that factor (lazy
+    regularisation, arXiv:1912.04958, Sec. 3.1). ``ema_images``: half-life, in images, of the averaged generator,
+    limited to ``ema_ramp`` of the images seen so far (arXiv:2006.06676, App. C). ``mixing``: share of images whose
+    rows of w+ come from two latents. ``half_images``: so many images are first trained on at half the resolution,
+    which is twice as quick and gives the coarse shapes (progressive growing, arXiv:1710.10196); 0 for none.
+    ``noise``: feed random noise in training; without it the noise strengths stay at 0 and all variation is in the
+    latent. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
     """
 
     resolution: int = 32
@@ -36,6 +37,7 @@ class GanConfig:
     batch: int = 16
     lr_g: float = 2e-3
     lr_d: float = 2e-3
+    lr_g_later: tuple[int, float] = (80_000, 4e-3)
     r1_gamma: float = 0.1
     r1_every: int = 16
     ema_images: float = 10_000
@@ -50,6 +52,7 @@ class GanConfig:
             raise ValueError(f"GanConfig: precision={self.precision!r}, expected 'fp32' or 'bf16'")
         if self.batch < 1 or self.r1_every < 1:
             raise ValueError(f"GanConfig: batch={self.batch} and r1_every={self.r1_every} must be at least 1")
+        object.__setattr__(self, "lr_g_later", tuple(self.lr_g_later))
         for name in ("channels", "d_channels"):  # a JSON file has text for keys
             widths = {int(side): int(width) for side, width in getattr(self, name).items()}
             object.__setattr__(self, name, widths)

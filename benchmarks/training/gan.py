@@ -106,6 +106,8 @@ class Trainer:
         c, stats = self.config, {}
         if self.half and self.seen >= c.half_images:
             self._grow()
+        for group in self.opt_g.param_groups:
+            group["lr"] = c.lr_g if self.seen < c.lr_g_later[0] else c.lr_g_later[1]
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == "bf16")
         real = self._next_real()
         with autocast:
