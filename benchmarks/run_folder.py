@@ -38,7 +38,7 @@ def open_folder(out: Path, job: Job) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not plan.exists():
-            if any(out.iterdir()):
+            if any(not path.name.startswith(".") for path in out.iterdir()):  # hidden: another share's, just starting
                 raise FolderError(f"{out} has files in it but is not a run's folder; choose an empty or a new one")
             write_atomically(plan, json.dumps({"digest": job.digest(), **job.describe()}, indent=1))
             return
