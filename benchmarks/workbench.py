@@ -104,7 +104,7 @@ class Workbench:
         step = self.pool_step(gan)
 
         def build(folder: Path) -> None:
-            rng = torch.Generator().manual_seed(int(step.key[:12], 16))
+            rng = Context().rng("pool", self.zoo.hash(gan))
             features = feature_pool(self.generator(gan), self.extractor, self.job.profile.ratio.pool, rng,
                                     self.job.profile.chunk)
             np.save(folder / "features.npy", features.cpu().numpy().astype(np.float16))
@@ -123,7 +123,7 @@ class Workbench:
         self._first(step, lambda: [self.pool(g) for g in pair])
 
         def build(folder: Path) -> None:
-            rng = torch.Generator().manual_seed(int(step.key[:12], 16))
+            rng = Context(seed).rng("ratio", loss, *map(self.zoo.hash, pair))
             train_density_ratio(*map(self.pool, pair), loss=loss, steps=sizes.steps, batch=sizes.batch,
                                 rng=rng).save(folder / "ratio.safetensors")
 

@@ -7,13 +7,14 @@ import importlib
 import pkgutil
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import TypeAdapter, ValidationError
 
 import methods
 from methods.base import DirectionMethod, PairedMethod
 
-NOT_METHODS = {"base", "directions", "registry"}
+NOT_METHODS = frozenset({"base", "directions", "registry"})
 Method = DirectionMethod | PairedMethod
 
 
@@ -28,39 +29,50 @@ def did_you_mean(what: str, name: str, known: list[str]) -> str:
     return f'unknown {what} "{name}". {hint}'
 
 
-def load_all() -> tuple[dict[str, type[Method]], dict[str, str]]:
-    """({name: class}, {file: why it could not be loaded}), both sorted by name.
+def find_classes(package: ModuleType, bases: tuple[type, ...], what: str,
+                 skip: frozenset[str] = frozenset()) -> tuple[dict[str, type], dict[str, str]]:
+    """({name: class}, {file: why it could not be loaded}) of the named subclasses of ``bases`` in a package's modules.
 
     A broken or incomplete file never takes the others down. A name used twice raises ValueError naming both files.
+    Modules in ``skip`` and those that start with an underscore are passed over.
     """
-    found: dict[str, type[Method]] = {}
+    found: dict[str, type] = {}
     broken: dict[str, str] = {}
-    for info in pkgutil.iter_modules(methods.__path__):
-        if info.name in NOT_METHODS or info.name.startswith("_"):
+    for info in pkgutil.iter_modules(package.__path__):
+        if info.name in skip or info.name.startswith("_"):
             continue
         try:
-            module = importlib.import_module(f"methods.{info.name}")
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
         except Exception as error:  # whatever a user's file does, it is his file that is listed with it
-            broken[f"methods/{info.name}.py"] = f"{type(error).__name__}: {error}"
+            broken[f"{package.__name__}/{info.name}.py"] = f"{type(error).__name__}: {error}"
             continue
         for value in vars(module).values():
-            if not (isinstance(value, type) and issubclass(value, (DirectionMethod, PairedMethod))):
+            if not (isinstance(value, type) and issubclass(value, bases)):
                 continue
             if value.__module__ != module.__name__ or not value.name:
                 continue
             if value.name in found:
-                raise ValueError(f'two methods are named "{value.name}": {_file(found[value.name])} and {_file(value)}')
+                raise ValueError(f'two {what}s are named "{value.name}": {_file(found[value.name])} and {_file(value)}')
             found[value.name] = value
     return dict(sorted(found.items())), dict(sorted(broken.items()))
 
 
-def get(name: str) -> type[Method]:
-    """The method class of that name. Raises UnknownName with the nearest known one."""
-    found, broken = load_all()
+def pick(name: str, what: str, found: dict[str, type], broken: dict[str, str]) -> type:
+    """The class of that name. Raises UnknownName with the nearest known one, and why its file failed if it did."""
     if name in found:
         return found[name]
     reasons = "".join(f" ({file} could not be loaded: {why})" for file, why in broken.items() if name in file)
-    raise UnknownName(did_you_mean("method", name, list(found)) + reasons)
+    raise UnknownName(did_you_mean(what, name, list(found)) + reasons)
+
+
+def load_all() -> tuple[dict[str, type[Method]], dict[str, str]]:
+    """Every method and every file that could not be loaded; see ``find_classes``."""
+    return find_classes(methods, (DirectionMethod, PairedMethod), "method", NOT_METHODS)
+
+
+def get(name: str) -> type[Method]:
+    """The method class of that name. Raises UnknownName with the nearest known one."""
+    return pick(name, "method", *load_all())
 
 
 def group(name: str) -> list[str]:
