@@ -12,10 +12,10 @@ from torch import Tensor
 
 from benchmarks.generators.base import Generator
 from methods._orthonormal import GramSchmidtRows
+from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions
-from methods.sampling import vector_space
 
 REDUCTIONS = ("mean", "max")
 IMAGE = "image"

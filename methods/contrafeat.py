@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from benchmarks.generators.base import Generator
 from methods._contrafeat_losses import MASKS, Similarity, contrast, diversity, prototype_contrast
 from methods._layer_attention import LayerAttention, Navigator
+from methods._linalg import principal_components
+from methods._sampling import latent_blocks
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, DirectionMethod, NotApplicable
 from methods.directions import Directions
-from methods.linalg import principal_components
-from methods.sampling import latent_blocks
 from oracles.base import FeatureExtractor
 
 VARIANTS = ("binary", "prototype")

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 
 from benchmarks.generators.base import Generator
+from methods._sampling import vector_space
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions, Vectors
-from methods.sampling import vector_space
 
 
 @dataclass(frozen=True)

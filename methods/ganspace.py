@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
+from methods._linalg import Components, least_squares, principal_components
+from methods._sampling import latent_blocks, vector_space
 from methods.base import Context, DirectionMethod, DiscoveryError
 from methods.directions import Directions, Vectors
-from methods.linalg import Components, least_squares, principal_components
-from methods.sampling import latent_blocks, vector_space
 
 
 @dataclass(frozen=True)

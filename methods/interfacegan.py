@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
+from methods._linalg import project_out
+from methods._sampling import latent_blocks, vector_space
 from methods.base import Context, DirectionMethod, DiscoveryError
 from methods.directions import Directions, Vectors
-from methods.linalg import project_out
-from methods.sampling import latent_blocks, vector_space
 
 FEW = 20  # samples of the rarer sign below which an attribute cannot be learned from this sample
 

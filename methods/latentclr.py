@@ -11,10 +11,10 @@ from torch import Tensor
 from benchmarks.generators.base import Generator
 from methods._contrastive import REDUCTIONS, divergences, latentclr_loss, unit_features
 from methods._models import MODELS, DirectionModel
+from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions
-from methods.sampling import vector_space
 
 
 @dataclass(frozen=True)

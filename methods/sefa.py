@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
+from methods._linalg import leading_eigenvectors
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions, Vectors
-from methods.linalg import leading_eigenvectors
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from methods._reconstructors import (
     reconstruction_loss,
     spread_shifts,
 )
+from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions
-from methods.sampling import vector_space
 
 COLUMNS: dict[str, type[VectorModel]] = {"unit": UnitColumns, "orthonormal": ExponentialColumns}
 

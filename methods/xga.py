@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from benchmarks.generators.base import Generator
 from methods._contrastive import cross_gan_loss, divergences, unit_features
 from methods._models import LinearModel
+from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, PairedMethod
 from methods.directions import Directions
-from methods.sampling import vector_space
 from oracles.base import FeatureExtractor
 from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
 from results.fingerprint import state_fingerprint

@@ -22,10 +22,10 @@ from methods._contrastive import unit_features
 from methods._models import GlobalModel
 from methods._orthonormal import gram_schmidt
 from methods._reconstructors import ResNet18, reconstruction_loss, spread_shifts
+from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
 from methods.base import Context, DirectionMethod
 from methods.directions import Directions
-from methods.sampling import vector_space
 
 Look = Callable[[Tensor], Tensor]  # latents to images
 SOURCE = "release of Olson et al., CVPR 2023, arXiv:2303.10774"

@@ -15,14 +15,14 @@ from planted import DIM, PlantedGenerator, PlantedOracle, recovery
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
+from methods._linalg import Components, Covariance, least_squares, principal_components, project_out
+from methods._sampling import BLOCK, latent_blocks
 from methods.base import Context, DiscoveryError
 from methods.coordinate import Coordinate
 from methods.directions import Vectors
 from methods.ganspace import GANSpace, to_coordinates
 from methods.interfacegan import InterFaceGAN, extremes, svm_boundary
-from methods.linalg import Components, Covariance, least_squares, principal_components, project_out
 from methods.random_directions import RandomDirections
-from methods.sampling import BLOCK, latent_blocks
 from methods.sefa import SeFa
 
 
