@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +23,43 @@ class Generator(nn.Module, ABC):
     * ``resolution``: side of the square image in pixels.
     * ``space``: the latent space that directions live in by default, ``"w"`` or ``"z"``.
     * ``layer_names``: names of the activations it can return, in the order they are computed.
+    * ``family``: its name where its checkpoints can be read (``"stylegan2"``), with ``reads`` and ``from_state_dict``.
 
     Latents are ``[N, D]``; style-based families take w+ ``[N, L, D]`` in the same calls.
     """
 
+    family: str = ""
+    name: str = ""  # what the registry goes by: the family, of the class that states it only
     latent_dim: int
     w_dim: int = 0
     n_layers: int = 0
     resolution: int
     space: str = "z"
     layer_names: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = vars(cls).get("family", "")
+
+    # -- checkpoints -------------------------------------------------------------------------------
+    @classmethod
+    def reads(cls, state: Mapping[str, Tensor]) -> bool:
+        """True if the names of ``state`` (and nothing else is looked at) are those of one of the family's layouts."""
+        return False
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
+                        **overrides: object) -> Generator:
+        """The network of a state dict: resolution, widths and layer count are read off the tensors.
+
+        Args:
+            state: name -> tensor of one of the family's layouts, float16 or float32.
+            extras: what the file holds beside the state (``latent_avg``, ``init_kwargs``, ``class_name``, ...).
+            overrides: settings that the tensors do not say, by the family's own argument names.
+        Raises:
+            ValueError: names are missing, wrong or left over, or the family cannot be read from a file at all.
+        """
+        raise ValueError(f"{cls.__name__} cannot be made from a checkpoint: it has no from_state_dict")
 
     # -- latents -----------------------------------------------------------------------------------
     def dim(self, space: str | None = None) -> int:
