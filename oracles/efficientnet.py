@@ -31,6 +31,7 @@ _SMALL = 8  # 1x1 convolutions on maps up to this size run as one matrix product
 
 # (expansion, output channels, how many blocks, stride of the first) of each stage; kernels as stored.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 40, 2, 2), (6, 80, 3, 2), (6, 112, 3, 1), (6, 192, 4, 2), (6, 320, 1, 1))
+_LAST_STAGE = (0, 1, 2, 4, 6)  # of each resolution
 
 
 def weights_file() -> Path:
@@ -139,10 +140,15 @@ class EfficientNetLite0(FeatureExtractor):
             x = stage(x)
         return F.relu6(self.head(x)).mean((2, 3))
 
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """The last map of each resolution: 16, 24, 40, 112, 320 channels at 1/2, 1/4, 1/8, 1/16, 1/32 of the input."""
+    def maps(self, images: Tensor, count: int = 5) -> list[Tensor]:
+        """The last map of each resolution: 16, 24, 40, 112, 320 channels at 1/2, 1/4, 1/8, 1/16, 1/32 of the input.
+
+        Only the first ``count`` are computed.
+        """
         x, found = self._start(images), []
-        for stage in self.stages:
+        for i, stage in enumerate(self.stages):
+            if i == _LAST_STAGE[count - 1] + 1:
+                break
             x = stage(x)
             if found and found[-1].shape[-1] == x.shape[-1]:
                 found.pop()

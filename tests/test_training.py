@@ -12,7 +12,8 @@ from benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_ga
 from benchmarks.training.zoo_training import seen, train_zoo
 
 TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
-                 r1_every=2, half_images=0)
+                 r1_every=2, half_images=0, projected=0)
+PROJECTED = dataclasses.replace(TINY, projected=32, projected_from=12)
 GROWING = dataclasses.replace(TINY, half_images=12, lr_g_later=(16, 1e-3))
 
 
@@ -30,8 +31,8 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("config", [TINY, GROWING, dataclasses.replace(TINY, noise=True)],
-                         ids=["plain", "grow", "noise"])
+@pytest.mark.parametrize("config", [TINY, GROWING, PROJECTED, dataclasses.replace(TINY, noise=True)],
+                         ids=["plain", "grow", "projected", "noise"])
 @pytest.mark.parametrize("stop", [4, 12, 20])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, images, config, stop):
     whole = train_gan("x", 1, tmp_path / "whole", images, until=40, config=config)
@@ -64,6 +65,23 @@ def test_the_discriminator_learns_what_is_real(images):
         last = trainer.step()
     assert last["loss_d"] < 0.5 * first["loss_d"]
     assert last["real"] > 1 > -1 > last["fake"]
+
+
+def test_the_projected_judge_learns_what_is_real_and_pulls_the_generator(images):
+    config = dataclasses.replace(PROJECTED, projected_from=0, lr_g=0.0, lr_g_later=(0, 0.0))
+    bright = images.float().mul(0.1).add(200).to(torch.uint8)
+    trainer = Trainer(bright, 1, config)
+    first = trainer.step()["loss_p"]
+    network = [p.clone() for p in trainer.p._network[0].buffers()]
+    for _ in range(30):
+        last = trainer.step()["loss_p"]
+    assert last < 0.5 * first < 0.5 * 2 * 4 * 1.5  # about 2 for each of four heads at first
+    assert all(torch.equal(a, b) for a, b in zip(network, trainer.p._network[0].buffers()))
+    assert any(p.grad.any() for p in trainer.g.mapping.parameters())
+    fake, real = trainer.g.synthesize(trainer.g.sample_z(8, trainer.rng), "z"), bright[:8].float() / 127.5 - 1
+    with torch.no_grad():
+        scores = [sum(logits.mean() for logits in trainer.p(trainer.p.features(x))) for x in (fake, real)]
+    assert scores[0] < scores[1]
 
 
 def test_growing_keeps_the_image_and_the_judgement(images):

@@ -25,7 +25,9 @@ class GanConfig:
     rows of w+ come from two latents. ``half_images``: so many images are first trained on at half the resolution,
     which is twice as quick and gives the coarse shapes (progressive growing, arXiv:1710.10196); 0 for none.
     ``noise``: feed random noise in training; without it the noise strengths stay at 0 and all variation is in the
-    latent. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
+    latent. ``projected``: side at which images are also judged through ImageNet features (see ``projected.py``), 0 for
+    not at all; it joins once ``projected_from`` images are seen, and its heads learn at ``lr_p``. ``precision``:
+    ``"fp32"`` or ``"bf16"`` (autocast).
     """
 
     resolution: int = 32
@@ -45,6 +47,9 @@ class GanConfig:
     mixing: float = 0.3
     half_images: int = 40_000
     noise: bool = False
+    projected: int = 32
+    projected_from: int = 110_000
+    lr_p: float = 2e-3
     precision: str = "fp32"
 
     def __post_init__(self) -> None:

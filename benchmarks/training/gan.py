@@ -1,4 +1,4 @@
-"""Training of one small StyleGAN2: non-saturating loss, lazy R1, averaged weights, exact resumption."""
+"""Training of one small StyleGAN2: non-saturating loss, lazy R1, a projected judge, averaged weights, resumption."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.training.config import GanConfig
+from benchmarks.training.projected import ProjectedDiscriminator, hinge
 
 
 class TrainingError(RuntimeError):
@@ -45,6 +46,7 @@ class Trainer:
         self.rng = torch.Generator().manual_seed(seed)
         self.compiled = compiled
         self.seen = self.step_count = 0
+        self.p: ProjectedDiscriminator | None = None
         self._build(half=config.half_images > 0)
         self.order, self.at = torch.randperm(len(images), generator=self.rng), 0
 
@@ -69,6 +71,12 @@ class Trainer:
             new.load_state_dict(old.state_dict(), strict=False)
             getattr(new.synthesis, f"b{self.config.resolution}").torgb.weight.zero_()
         self.d.grow_from(d)
+
+    def _join(self) -> None:
+        """From now on images are judged through ImageNet features too."""
+        sample = self.images[:64].to(self.device).float() / 127.5 - 1
+        self.p = ProjectedDiscriminator(self.config.projected, sample, self.rng)
+        self.opt_p = torch.optim.Adam(self.p.heads.parameters(), self.config.lr_p, betas=(0.0, 0.99), fused=True)
 
     # -- one step -----------------------------------------------------------------------------------
     def _plain_synthesize(self, rows: Tensor) -> Tensor:
@@ -99,13 +107,16 @@ class Trainer:
         return torch.where(first[..., None].to(self.device), w[:n, None], w[n:, None])
 
     def step(self) -> dict[str, Tensor]:
-        """One update of both networks; returns detached scalars ``loss_g``, ``loss_d``, ``real``, ``fake``, ``r1``.
+        """One update of all networks; returns detached scalars ``loss_g``, ``loss_d``, ``real``, ``fake``, ``r1``,
+        ``loss_p`` (the last two in some steps only).
 
-        Both networks see the same generated batch, which saves one synthesis in three.
+        All see the same generated batch, which saves one synthesis in three.
         """
         c, stats = self.config, {}
         if self.half and self.seen >= c.half_images:
             self._grow()
+        if self.p is None and c.projected and self.seen >= c.projected_from:
+            self._join()
         for group in self.opt_g.param_groups:
             group["lr"] = c.lr_g if self.seen < c.lr_g_later[0] else c.lr_g_later[1]
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == "bf16")
@@ -122,14 +133,27 @@ class Trainer:
             stats["r1"] = grad.square().sum(dim=(1, 2, 3)).mean()
             (stats["r1"] * (c.r1_gamma / 2 * c.r1_every)).backward()
         self.opt_d.step()
+        if self.p is not None:
+            with torch.no_grad():
+                real_mixtures = self.p.features(real)
+            mixtures = self.p.features(fake.float())
+            stats["loss_p"] = hinge(self.p(real_mixtures), self.p([x.detach() for x in mixtures]))
+            self.opt_p.zero_grad(set_to_none=True)
+            stats["loss_p"].backward()
+            self.opt_p.step()
 
-        self.d.requires_grad_(False)
+        judges = [self.d] if self.p is None else [self.d, self.p.heads]
+        for judge in judges:
+            judge.requires_grad_(False)
         with autocast:
             logits = self._judge(fake).float()
         loss_g = F.softplus(-logits).mean()
+        if self.p is not None:
+            loss_g = loss_g - sum(head.mean() for head in self.p(mixtures))
         self.opt_g.zero_grad(set_to_none=True)
         loss_g.backward()
-        self.d.requires_grad_(True)
+        for judge in judges:
+            judge.requires_grad_(True)
         self.opt_g.step()
 
         self.seen += c.batch
@@ -144,10 +168,14 @@ class Trainer:
     # -- state ------------------------------------------------------------------------------------
     def state(self) -> dict:
         """Everything that the next step depends on, as tensors and plain values."""
-        return dict(config=self.config.as_dict(), seed=self.seed, n_images=len(self.images), seen=self.seen,
-                    half=self.half, step_count=self.step_count, at=self.at, order=self.order, rng=self.rng.get_state(),
-                    g=self.g.state_dict(), d=self.d.state_dict(), ema=self.ema.state_dict(),
-                    opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict())
+        state = dict(config=self.config.as_dict(), seed=self.seed, n_images=len(self.images), seen=self.seen,
+                     half=self.half, step_count=self.step_count, at=self.at, order=self.order,
+                     rng=self.rng.get_state())
+        return state | {name: getattr(self, name).state_dict() for name in self._parts()}
+
+    def _parts(self) -> tuple[str, ...]:
+        plain = ("g", "d", "ema", "opt_g", "opt_d")
+        return plain if self.p is None else (*plain, "p", "opt_p")
 
     def load_state(self, state: dict) -> None:
         """Continue from ``state``. Raises TrainingError where it belongs to another run (config, seed, data)."""
@@ -158,7 +186,9 @@ class Trainer:
                                     f"{name}={value}; use the same settings, or another folder to begin anew")
         if self.half != state["half"]:
             self._build(state["half"])
-        for name in ("g", "d", "ema", "opt_g", "opt_d"):
+        if "p" in state and self.p is None:
+            self._join()
+        for name in self._parts():
             getattr(self, name).load_state_dict(state[name])
         self.rng.set_state(state["rng"])
         self.seen, self.step_count, self.at, self.order = (state[k] for k in ("seen", "step_count", "at", "order"))
