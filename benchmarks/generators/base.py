@@ -23,6 +23,7 @@ class Generator(nn.Module, ABC):
     * ``resolution``: side of the square image in pixels.
     * ``space``: the latent space that directions live in by default, ``"w"`` or ``"z"``.
     * ``layer_names``: names of the activations it can return, in the order they are computed.
+    * ``n_classes``: how many classes it draws, or 0; ``label``: the class used where a caller passes none.
     * ``family``: its name where its checkpoints can be read (``"stylegan2"``), with ``reads`` and ``from_state_dict``.
 
     Latents are ``[N, D]``; style-based families take w+ ``[N, L, D]`` in the same calls.
@@ -32,6 +33,7 @@ class Generator(nn.Module, ABC):
     name: str = ""  # what the registry goes by: the family, of the class that states it only
     latent_dim: int
     w_dim: int = 0
+    n_classes: int = 0
     n_layers: int = 0
     resolution: int
     space: str = "z"

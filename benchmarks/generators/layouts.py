@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,26 +12,42 @@ from torch import Tensor
 State = Mapping[str, Tensor]
 
 
+class Layout(NamedTuple):
+    """One project's way to write a StyleGAN2 generator.
+
+    Attributes:
+        names: entries that every generator in this layout has, and no other layout.
+        to_ada: (state, extras of the file) -> the same network in the ADA layout.
+        clamp: limit of activations of that project's networks.
+        project: for messages.
+    """
+
+    names: tuple[str, ...]
+    to_ada: Callable[[State, Mapping[str, object]], dict[str, Tensor]]
+    clamp: float
+    project: str
+
+
 def detect_layout(state: State) -> str:
-    """``"ada"`` (NVlabs stylegan2-ada-pytorch) or ``"rosinality"`` (stylegan2-pytorch), by a state's names.
+    """The key of ``LAYOUTS`` that a state is written in (``"ada"``, ``"rosinality"``, ...), by its names.
 
     Raises:
-        ValueError: the names fit neither.
+        ValueError: the names fit none.
     """
-    if "synthesis.b4.const" in state and "mapping.fc0.weight" in state:
-        return "ada"
-    if "input.input" in state and "conv1.conv.modulation.weight" in state:
-        return "rosinality"
+    for key, layout in LAYOUTS.items():
+        if all(name in state for name in layout.names):
+            return key
     shown = ", ".join(list(state)[:4]) or "nothing"
-    raise ValueError(
-        f"unknown StyleGAN2 checkpoint layout: the state dict holds {shown}, ...; expected the generator of "
-        "NVlabs stylegan2-ada-pytorch (synthesis.b4.const, mapping.fc0.weight, ...) or of rosinality "
-        "stylegan2-pytorch (input.input, conv1.conv.modulation.weight, ...: the entry g_ema of its file)")
+    known = "; ".join(f"{layout.project} ({', '.join(layout.names)}, ...)" for layout in LAYOUTS.values())
+    raise ValueError(f"unknown StyleGAN2 checkpoint layout: the state dict holds {shown}, ...; expected the generator "
+                     f"of {known}. Of a file with several networks, it is the entry g_ema or G_ema")
 
 
-def to_ada(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
+def to_ada(state: State, latent_avg: Tensor | None = None, *,
+           extras: Mapping[str, object] | None = None) -> dict[str, Tensor]:
     """``state`` of any known layout in the ADA layout; ``latent_avg`` as in :func:`from_rosinality`."""
-    return from_rosinality(state, latent_avg) if detect_layout(state) == "rosinality" else dict(state)
+    extras = {"latent_avg": latent_avg, **(extras or {})}
+    return LAYOUTS[detect_layout(state)].to_ada(state, extras)
 
 
 def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
@@ -96,3 +113,12 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
     if left:
         raise ValueError(f"rosinality state dict: not understood {sorted(left)}")
     return out
+
+
+LAYOUTS: dict[str, Layout] = {
+    "ada": Layout(("synthesis.b4.const", "mapping.fc0.weight"), lambda state, extras: dict(state), 256.0,
+                  "NVlabs stylegan2-ada-pytorch and stylegan3"),
+    "rosinality": Layout(("input.input", "conv1.conv.modulation.weight"),
+                         lambda state, extras: from_rosinality(state, extras.get("latent_avg")), math.inf,
+                         "rosinality stylegan2-pytorch"),
+}

@@ -6,6 +6,7 @@ architecture; names and conventions of the ADA release (arXiv:2006.06676), NVlab
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.generators.base import Generator, Layers
+from benchmarks.generators.layouts import LAYOUTS, detect_layout, to_ada
 from benchmarks.generators.stylegan2_layers import LOWPASS, Block, MappingNetwork, StyledConv
 
 NOISE_MODES = ("const", "random", "none")
@@ -38,6 +40,7 @@ class StyleGAN2(Generator):
     index, default None) is the class used where a caller passes none. ``config`` holds the arguments.
     """
 
+    family = "stylegan2"
     space = "w"
 
     def __init__(self, *, z_dim: int = 512, w_dim: int = 512, c_dim: int = 0, resolution: int,
@@ -59,6 +62,7 @@ class StyleGAN2(Generator):
             mapping_embed=mapping_embed or w_dim, mapping_lr=mapping_lr, clamp=clamp,
             image_channels=image_channels)
         self.latent_dim, self.w_dim, self.c_dim, self.resolution = z_dim, w_dim, c_dim, resolution
+        self.n_classes = c_dim
         self.n_layers = 2 * len(sides)
         self.clamp = clamp
         self.truncation_psi, self.truncation_cutoff = 1.0, None
@@ -72,28 +76,42 @@ class StyleGAN2(Generator):
         self.layer_names = tuple(name for name, _ in self._convs())
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Tensor], *, clamp: float | None = None,
-                        mapping_lr: float = 0.01) -> StyleGAN2:
-        """The network of a state dict in the ADA layout, every size read off the tensors.
+    def reads(cls, state: Mapping[str, Tensor]) -> bool:
+        """True for the names of any of ``layouts.LAYOUTS``."""
+        return any(all(name in state for name in layout.names) for layout in LAYOUTS.values())
 
-        The state does not say the clamp (None: 256, as released files have it) nor the mapping network's
-        learning-rate multiplier. A state without ``mapping.w_avg`` gets the mean of 10,000 mapped latents.
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
+                        clamp: float | None = None, mapping_lr: float | None = None) -> StyleGAN2:
+        """The network of a state dict in any of ``layouts.LAYOUTS``, every size read off the tensors.
+
+        The state does not say the clamp nor the mapping network's learning-rate multiplier: they come from the
+        arguments, else from constructor arguments in ``extras``, else they are as in that project's released files
+        (ADA: 256, others none; 0.01). Without a centre of truncation, it is the mean of 10,000 mapped latents.
 
         Raises:
             ValueError: names are missing or left over, or the low-pass is not (1, 3, 3, 1).
         """
+        said = _settings(extras or {})
+        if cls.reads(state):  # else: what is missing of the ADA layout is said below
+            said = {"clamp": LAYOUTS[detect_layout(state)].clamp, **said}
+            state = to_ada(state, extras=extras)
+        clamp = said.get("clamp", 256.0) if clamp is None else clamp
+        mapping_lr = said.get("mapping_lr", 0.01) if mapping_lr is None else mapping_lr
         found = (re.fullmatch(r"synthesis\.b(\d+)\.torgb\.weight", name) for name in state)
         sides = sorted(int(match[1]) for match in found if match)
         layers = sum(bool(re.fullmatch(r"mapping\.fc\d+\.weight", name)) for name in state)
         try:
             embed, c_dim = state["mapping.embed.weight"].shape if "mapping.embed.weight" in state else (0, 0)
             first = state["mapping.fc0.weight"]
+            w_dim = state["synthesis.b4.torgb.affine.weight"].shape[1]
+            channels = {s: state[f"synthesis.b{s}.torgb.weight"].shape[1] for s in sides}
+            _check_shapes(state, channels, w_dim, layers)
             net = cls(
-                z_dim=first.shape[1] - embed, w_dim=state["synthesis.b4.torgb.affine.weight"].shape[1],
-                c_dim=c_dim, resolution=sides[-1], mapping_layers=layers, mapping_lr=mapping_lr,
-                channels={s: state[f"synthesis.b{s}.torgb.weight"].shape[1] for s in sides},
+                z_dim=first.shape[1] - embed, w_dim=w_dim,
+                c_dim=c_dim, resolution=sides[-1], mapping_layers=layers, mapping_lr=mapping_lr, channels=channels,
                 mapping_hidden=len(first) if layers > 1 else None, mapping_embed=embed or None,
-                clamp=256.0 if clamp is None else clamp,
+                clamp=clamp,
                 image_channels=len(state["synthesis.b4.torgb.weight"]))
             for name, value in state.items():
                 kept = not name.endswith("resample_filter")
@@ -254,3 +272,45 @@ class StyleGAN2(Generator):
             if name.endswith("conv1"):
                 out[name.replace("conv1", "torgb")] = self._block(name).torgb.affine(rows[:, i + 1])
         return out
+
+
+def _check_shapes(state: Mapping[str, Tensor], channels: Mapping[int, int], w_dim: int, depth: int) -> None:
+    """ValueError unless tensors whose shape is a product of sizes have it: sizes that lie would cost all memory."""
+    wanted: dict[str, tuple[int, ...]] = {}
+    hidden, features = len(state["mapping.fc0.weight"]), state["mapping.fc0.weight"].shape[1]
+    for i in range(depth):
+        wanted[f"mapping.fc{i}.weight"] = (w_dim if i == depth - 1 else hidden, features)
+        features = hidden
+    for side, width in channels.items():
+        block, below = f"synthesis.b{side}", channels.get(side // 2)
+        wanted[f"{block}.torgb.affine.weight"] = (width, w_dim)
+        for conv, n_in in (("conv0", below), ("conv1", width)):
+            if n_in is not None:
+                wanted |= {f"{block}.{conv}.weight": (width, n_in, 3, 3), f"{block}.{conv}.noise_const": (side, side),
+                           f"{block}.{conv}.affine.weight": (n_in, w_dim)}
+    for name, shape in wanted.items():
+        if name in state and tuple(state[name].shape) != shape:
+            raise ValueError(f"StyleGAN2 state dict: size mismatch for {name}: {tuple(state[name].shape)}, but the "
+                             f"other tensors ask for {shape}")
+    absent = [name for name in wanted if name not in state]
+    if absent:
+        raise ValueError(f"StyleGAN2 state dict: missing {absent[:4]}; only the skip architecture in the ADA layout "
+                         "can be read")
+
+
+def _settings(extras: Mapping[str, object]) -> dict[str, float]:
+    """{"clamp", "mapping_lr"} as far as the constructor arguments of NVIDIA's Generator in ``extras`` name them."""
+    found: dict[str, float] = {}
+    arguments = extras.get("init_kwargs") or extras.get("config") or {}
+    for group, name, ours in (("synthesis_kwargs", "conv_clamp", "clamp"),
+                              ("mapping_kwargs", "lr_multiplier", "mapping_lr")):
+        inner = arguments.get(group) if isinstance(arguments, Mapping) else None
+        if not isinstance(inner, Mapping) or name not in inner:
+            continue
+        value = inner[name]
+        if ours == "clamp" and value is None:
+            value = math.inf
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise ValueError(f"StyleGAN2: the checkpoint's {group} say {name}={value!r}, expected a positive number")
+        found[ours] = float(value)
+    return found
