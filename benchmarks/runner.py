@@ -97,7 +97,10 @@ def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[R
 
 
 def _bar(plan: Plan, ids: list[str]) -> tqdm:
+    # In a log file a bar is a line each time it is drawn.
+    every = 0.5 if sys.stderr.isatty() else 30.0
     return tqdm(total=round(sum(plan.cells[i].weight for i in ids)), unit="img", unit_scale=True, smoothing=0.05,
+                mininterval=every, maxinterval=2 * every,
                 bar_format="{percentage:3.0f}% {bar:20} {elapsed} elapsed, {remaining} left {postfix}",
                 dynamic_ncols=True)
 
@@ -112,7 +115,7 @@ def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Re
     with _bar(plan, ids) as bar:
         for i in ids:
             cell, shown = plan.cells[i], 0.0
-            bar.set_postfix_str(i)
+            bar.set_postfix_str(i, refresh=False)
 
             def progress(part: int, total: int, cell: Cell = cell) -> None:
                 nonlocal shown
@@ -147,9 +150,8 @@ def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[R
                     done[i] = future.result()
                     shares[index[i]] = 1.0
                     yield done[i]
-                bar.n = round(sum(plan.cells[i].weight * shares[n] for i, n in index.items()))
                 bar.set_postfix_str(f"{len(done)} of {len(ids)} cells", refresh=False)
-                bar.refresh()
+                bar.update(round(sum(plan.cells[i].weight * shares[n] for i, n in index.items())) - bar.n)
         pool.shutdown()
     except BrokenProcessPool as error:
         raise RuntimeError("a worker process died (out of memory, or killed); finished cells are kept: "

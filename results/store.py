@@ -89,10 +89,10 @@ class Store:
         nothing is left but the step's checkpoint.
         """
         final = self.path(step)
-        if final.is_dir():
+        if self._use(final):
             return final
         with FileLock(self.root / "locks" / f"{step.key}.lock"):
-            if final.is_dir():  # somebody else made it while this process waited
+            if self._use(final):  # somebody else made it while this process waited
                 return final
             final.parent.mkdir(parents=True, exist_ok=True)
             for stale in final.parent.glob(f".{step.key}.*"):  # left by a killed process: the lock is ours now
@@ -113,6 +113,17 @@ class Store:
                 raise
         self.checkpoint(step).unlink(missing_ok=True)
         return final
+
+    @staticmethod
+    def _use(final: Path) -> bool:
+        """Whether the artifact is there; if so its time of last use, which the garbage collector reads, is now."""
+        try:
+            os.utime(final / "made.json")
+        except FileNotFoundError:
+            return False
+        except PermissionError:  # somebody else's store, read only
+            return final.is_dir()
+        return True
 
     def record(self, step: Step) -> dict:
         """What ``made.json`` says of an artifact that is there."""
