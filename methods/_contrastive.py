@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -61,35 +62,45 @@ def latentclr_loss(features: Tensor, k: int, temperature: float = 0.5, absolute:
 
 def cross_gan_loss(feats1: Tensor, feats2: Tensor, n: int, overlap: Tensor, other_weight: float = 0.1,
                    temperature: float = 0.5) -> tuple[Tensor, Tensor]:
-    """(loss, accuracy) of the divergence features of two generators' directions (xGA, CVPR 2023, eq. 3).
+    """(loss, accuracy) of the divergence features of two generators' directions: ``many_gan_loss`` of the two."""
+    return many_gan_loss((feats1, feats2), n, overlap, other_weight, temperature)
 
-    Rows of one direction form a class; the two generators share the class of a common direction and have one each
+
+def many_gan_loss(feats: Sequence[Tensor], n: int, overlap: Tensor, other_weight: float = 0.1,
+                  temperature: float = 0.5) -> tuple[Tensor, Tensor]:
+    """(loss, accuracy) of the divergence features of one or more generators' directions (xGA, CVPR 2023, eq. 3).
+
+    Rows of one direction form a class; all generators share the class of a common direction and have one each
     otherwise. For every ordered pair (r, p), p != r, of one class the term is ``-log(S_rp / sum_q S_rq)`` with
-    ``S = exp(temperature * cosine)`` and q over all rows of *other* classes, both generators'; it counts
+    ``S = exp(temperature * cosine)`` and q over all rows of *other* classes, of every generator; it counts
     ``other_weight`` where r and p come from different generators. Loss: the sum of terms over the number of pairs.
     The positive is not in the denominator, so the loss can be negative, and the temperature *multiplies*: both as
     in the release. Accuracy: share of positive pairs more alike than every negative of the row; pairs across
     generators count unless ``other_weight`` is 0.
 
+    With three generators and more every pair of them has its alignment terms, and each has the terms within itself
+    (Sec. 4.5, figure 8); with one there are only those (the setting of table 2).
+
     Args:
-        feats1, feats2: [n * B, F] unit rows, direction-major, of the reference and the client.
+        feats: [n * B, F] unit rows, direction-major, of each generator.
         n: number of directions of each.
-        overlap: [n] bool, True where direction i is common to both.
+        overlap: [n] bool, True where direction i is common to all of them.
     Raises:
         ValueError: shapes disagree, or no two rows are of one class or of two.
     """
-    batch = len(feats1) // max(n, 1)
-    if feats1.shape != feats2.shape or batch * n != len(feats1) or overlap.shape != (n,) or n < 2:
-        raise ValueError(f"cross_gan_loss: expected features [n * B, F] twice and overlap [n] with n >= 2, got n={n}, "
-                         f"{tuple(feats1.shape)}, {tuple(feats2.shape)} and {tuple(overlap.shape)}")
-    if batch < 1 or (batch == 1 and not overlap.any()):
+    shapes = [tuple(f.shape) for f in feats]
+    batch = shapes[0][0] // max(n, 1)
+    if len(set(shapes)) != 1 or batch * n != shapes[0][0] or overlap.shape != (n,) or n < 2:
+        raise ValueError(f"cross_gan_loss: expected features [n * B, F], alike for all generators, and overlap [n] "
+                         f"with n >= 2, got n={n}, {', '.join(map(str, shapes))} and {tuple(overlap.shape)}")
+    if batch < 1 or (batch == 1 and (len(feats) == 1 or not overlap.any())):
         raise ValueError(f"cross_gan_loss: {batch} rows a direction and nothing in common: no pair of one class")
-    features = torch.cat((feats1, feats2))
-    first = torch.arange(n, device=features.device)
-    second = torch.where(overlap.to(first.device), first, first + n)
-    classes = torch.cat((first, second)).repeat_interleave(batch)
-    client = torch.arange(len(features), device=features.device) >= len(feats1)
-    same, across = classes[:, None] == classes, client[:, None] != client
+    features = torch.cat(list(feats))
+    own = torch.arange(n, device=features.device)
+    classes = torch.cat([torch.where(overlap.to(own.device), own, own + g * n) for g in range(len(feats))])
+    classes = classes.repeat_interleave(batch)
+    gan = torch.arange(len(feats), device=own.device).repeat_interleave(n * batch)
+    same, across = classes[:, None] == classes, gan[:, None] != gan
     pairs = same.clone().fill_diagonal_(False)
     count = pairs.sum()
 

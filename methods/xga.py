@@ -1,8 +1,8 @@
-"""xGA: directions of two generators at once, and which of them are common, missing or novel."""
+"""xGA: directions of generators at once, and which of them are common, missing or novel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.generators.base import Generator
-from methods._contrastive import cross_gan_loss, divergences, unit_features
+from methods._contrastive import divergences, many_gan_loss, unit_features
 from methods._models import LinearModel
 from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
@@ -20,7 +20,10 @@ from oracles.base import FeatureExtractor
 from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
 from results.fingerprint import state_fingerprint
 
-Pair = tuple[Generator, Generator]
+LIKELY = ("some edit did not change the extractor's features at all, or the generator's activations overflowed (half "
+          "precision?)")
+Ratios = Mapping[tuple[int, int], DensityRatio]  # (i, j), i < j: of generator i (the reference) to generator j
+Embed = Callable[[Sequence[Tensor]], list[Tensor]]  # latents of each generator -> unit features of their images
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class XGA(PairedMethod):
     """Cross-GAN auditing (Olson et al., CVPR 2023, arXiv:2303.10774, Sec. 3 and 4.2).
 
     Contrastive directions in an external feature space, in which edits of both generators can be compared: the first
-    ``n_common`` directions attract each other across the generators (``cross_gan_loss``, Sec. 3.1), the others are
-    pushed to images that the other generator is unlikely to make (density ratios, Sec. 3.2).
+    ``n_common`` directions attract each other across the generators (``many_gan_loss``, Sec. 3.1), the others are
+    pushed to images that the other generator is unlikely to make (density ratios, Sec. 3.2). Three generators and more
+    at once (figure 8): ``methods.xga_many``. One alone (table 2): ``xga-single``.
 
     Defaults are the paper's, with its release's weight decay, learning-rate decays and affine maps. As in the release
     the temperature multiplies, the denominators hold negatives only, and each step moves ``per_step`` directions,
@@ -39,9 +43,10 @@ class XGA(PairedMethod):
     Args:
         alpha: edit strength in training. batch: latents of each generator a step.
         other_weight: the paper's lambda_a, of pairs across the generators.
-        unique_weight: the paper's lambda_b, of the density ratios (the release's default is 0, its scripts say 1);
-            with 0 no density ratio is needed.
-        ratio_loss: what the density ratios are trained with, one of ``oracles.density_ratio.LOSSES``.
+        unique_weight: the paper's lambda_b, of the density ratios (the release's default is 0, its scripts say 1;
+            table 3 has 0, 0.1, 0.2, 0.5, 1 and 5); with 0 no density ratio is needed.
+        ratio_loss: what the density ratios are trained with: ``"kliep"``; ``"log"``, the log-loss of appendix A.1; or
+            ``"log_release"``, the log-loss with its release's sign (``oracles.density_ratio.ratio_loss``).
         per_step: directions with gradient in each step; None for all.
         milestones: fractions of the run at which the learning rate drops to a fifth.
     """
@@ -82,69 +87,62 @@ class XGA(PairedMethod):
         return self.n_steps * 2 * self.batch * (1 + self.n_directions)
 
     def discover_pair(self, reference: Generator, client: Generator, context: Context) -> tuple[Directions, Directions]:
-        pair = (reference, client)
+        ratios = {(0, 1): context.need("density_ratio", self.name)} if self.unique_weight else {}
+        return tuple(self.train_on((reference, client), context, ratios, Embedding))
+
+    def train_on(self, generators: Sequence[Generator], context: Context, ratios: Ratios,
+                 embedding: type[Embedding]) -> list[Directions]:
+        """Directions of each generator, trained together; ``ratios`` (empty with ``unique_weight`` 0) for every two."""
         extractor = context.need("extractor", self.name)
-        ratio = context.need("density_ratio", self.name) if self.unique_weight else None
-        if ratio is not None and ratio.loss != self.ratio_loss:
-            raise ValueError(f"{self.name}: ratio_loss={self.ratio_loss!r}, but the density ratio was trained with "
-                             f"{ratio.loss!r}")
-        spaces = [vector_space(generator, self.space, self.name) for generator in pair]
+        for ratio in ratios.values():
+            if ratio.loss != self.ratio_loss:
+                raise ValueError(f"{self.name}: ratio_loss={self.ratio_loss!r}, but the density ratio was trained with "
+                                 f"{ratio.loss!r}")
+        spaces = [vector_space(generator, self.space, self.name) for generator in generators]
         models = nn.ModuleList(
             LinearModel(self.n_directions, g.dim(space), context.rng(self.name, "start", side)).to(g.device)
-            for side, (g, space) in enumerate(zip(pair, spaces)))
+            for side, (g, space) in enumerate(zip(generators, spaces)))
+        embed = embedding(generators, spaces, extractor, context.chunk)
 
         def loss_at(step: int) -> Tensor:
             with torch.no_grad():
                 latents = [g.sample(self.batch, context.rng(self.name, "latents", side, step), space)
-                           for side, (g, space) in enumerate(zip(pair, spaces))]
-            embed = Embedding(pair, spaces, extractor, context.chunk)
-            drawn = self.drawn(context.rng(self.name, "drawn", step))
-            return self.loss(models, latents, drawn, embed, ratio)[0]
+                           for side, (g, space) in enumerate(zip(generators, spaces))]
+            drawn = draw(self.n_directions, self.per_step, context.rng(self.name, "drawn", step))
+            return self.loss(models, latents, drawn, embed, ratios)[0]
 
-        with frozen(reference, client, extractor, *([ratio] if ratio is not None else [])):
+        with frozen(*generators, extractor, *ratios.values()):
             losses = train(
                 models, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
                 weight_decay=self.weight_decay, milestones=self.milestones,
-                key=lambda: f"{self} seed={context.seed} generators={[g.fingerprint() for g in pair]} "
-                            f"extractor={extractor.fingerprint()} ratio={ratio and state_fingerprint(ratio)}",
-                likely="some edit did not change the extractor's features at all, or the generator's activations "
-                       "overflowed (half precision?)")
+                key=lambda: f"{self} seed={context.seed} generators={[g.fingerprint() for g in generators]} "
+                            f"extractor={extractor.fingerprint()} "
+                            f"ratios={[(pair, state_fingerprint(ratio)) for pair, ratio in ratios.items()]}",
+                likely=LIKELY)
         notes = {"alpha": self.alpha, "n_common": self.n_common, **loss_notes(losses)}
-        return tuple(model.directions(space, notes) for model, space in zip(models, spaces))
+        return [model.directions(space, notes) for model, space in zip(models, spaces)]
 
-    def drawn(self, rng: torch.Generator) -> list[int]:
-        """The directions that one step moves, ascending."""
-        k = self.n_directions
-        return sorted(torch.randperm(k, generator=rng)[:k if self.per_step is None else self.per_step].tolist())
+    def loss(self, models: Sequence[LinearModel], latents: Sequence[Tensor], drawn: list[int], embed: Embed,
+             ratios: Ratios) -> tuple[Tensor, Tensor]:
+        """(loss, contrastive accuracy) on latents [N, D] of each generator, with N * (1 + K) images of each.
 
-    def loss(self, models: Sequence[LinearModel], latents: Sequence[Tensor], drawn: list[int], embed: Embedding,
-             ratio: DensityRatio | None) -> tuple[Tensor, Tensor]:
-        """(loss, contrastive accuracy) on latents [N, D] of each generator; 2 * N * (1 + K) images.
-
-        Gradients reach the ``drawn`` directions only; originals and the other edits are made without.
+        Gradients reach the ``drawn`` directions only; originals and the other edits are made without. With more
+        than two generators a unique direction should leave the others' distributions alike: the mean over them.
         """
-        rest = [k for k in range(self.n_directions) if k not in drawn]
-        n = len(latents[0])
-        with torch.no_grad():
-            still = embed([torch.cat((x, m.shift(x, self.alpha, rest))) if rest else x
-                           for m, x in zip(models, latents)])
-        moved = embed([m.shift(x, self.alpha, drawn) for m, x in zip(models, latents)])
-        originals, others = [f[:n] for f in still], [f[n:] for f in still]
-        changes = [divergences(f, start) for f, start in zip(moved, originals)]
-        if rest:
-            changes = [torch.cat(both) for both in zip(changes, self.still_changes(others, originals))]
-        order = torch.tensor(drawn + rest)
-        loss, accuracy = cross_gan_loss(*changes, self.n_directions, order < self.n_common, self.other_weight,
-                                        self.temperature)
-        if ratio is not None:
-            first = sum(k < self.n_common for k in drawn)  # drawn is ascending: the unique ones come last
-            loss = loss + self.unique_weight * uniqueness(ratio, *(f[first * n:] for f in moved))
+        changes, moved, order = step_changes(models, latents, drawn, self.n_directions, self.alpha, embed,
+                                             self.still_changes)
+        loss, accuracy = many_gan_loss(changes, self.n_directions, order < self.n_common, self.other_weight,
+                                       self.temperature)
+        first = sum(k < self.n_common for k in drawn) * len(latents[0])  # drawn is ascending: unique ones come last
+        for (i, j), ratio in ratios.items():
+            term = uniqueness(ratio, moved[i][first:], moved[j][first:])
+            loss = loss + self.unique_weight / (len(models) - 1) * term
         return loss, accuracy
 
     @staticmethod
     def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:
-        """Divergences, for the reference and the client, of the directions that a step does not move."""
-        return [divergences(f, start) for f, start in zip(edited, originals)]
+        """Divergences, for each generator, of the directions that a step does not move."""
+        return own_changes(edited, originals)
 
 
 @dataclass(frozen=True)
@@ -164,20 +162,49 @@ class XGARelease(XGA):
         return [divergences(edited[0], start) for start in originals]
 
 
+def draw(k: int, per_step: int | None, rng: torch.Generator) -> list[int]:
+    """The directions that one step moves: ``per_step`` of k, or all for None; ascending."""
+    return sorted(torch.randperm(k, generator=rng)[:k if per_step is None else per_step].tolist())
+
+
+def own_changes(edited: Sequence[Tensor], originals: Sequence[Tensor]) -> list[Tensor]:
+    """Divergences of each generator's edited features from its own originals."""
+    return [divergences(f, start) for f, start in zip(edited, originals)]
+
+
+def step_changes(models: Sequence[LinearModel], latents: Sequence[Tensor], drawn: list[int], k: int, alpha: float,
+                 embed: Embed, still_changes=own_changes) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """What one step compares, for each generator: divergences and features of edits of its latents [N, D].
+
+    Returns:
+        (divergences [K * N, F], direction-major, those of the ``drawn`` directions first and with gradient; features
+        [len(drawn) * N, F] of the drawn directions' images; [K] which direction each block of rows is).
+    """
+    rest, n = [i for i in range(k) if i not in drawn], len(latents[0])
+    with torch.no_grad():
+        still = embed([torch.cat((x, m.shift(x, alpha, rest))) if rest else x for m, x in zip(models, latents)])
+    moved = embed([m.shift(x, alpha, drawn) for m, x in zip(models, latents)])
+    originals = [f[:n] for f in still]
+    changes = own_changes(moved, originals)
+    if rest:
+        changes = [torch.cat(both) for both in zip(changes, still_changes([f[n:] for f in still], originals))]
+    return changes, moved, torch.tensor(drawn + rest)
+
+
 @dataclass(frozen=True)
 class Embedding:
-    """Latents of two generators -> unit features of their images, ``chunk`` images at a time."""
+    """Latents of each generator -> unit features of their images, ``chunk`` images at a time."""
 
-    pair: Pair
+    generators: Sequence[Generator]
     spaces: Sequence[str]
     extractor: FeatureExtractor
     chunk: int
 
     def __call__(self, latents: Sequence[Tensor]) -> list[Tensor]:
-        """Unit features [N, F] for each of two batches of latents [N, D]."""
+        """Unit features [N, F] for each batch of latents [N, D], one a generator."""
         images = [torch.cat([generator.synthesize(part, space).float() for part in x.split(self.chunk)])
-                  for generator, space, x in zip(self.pair, self.spaces, latents)]
-        if images[0].shape[1:] == images[1].shape[1:]:  # one call serves both
+                  for generator, space, x in zip(self.generators, self.spaces, latents)]
+        if len({batch.shape[1:] for batch in images}) == 1:  # one call serves all
             images = [torch.cat(images)]
         features = torch.cat([unit_features(self.extractor.features(part))
                               for batch in images for part in batch.split(self.chunk)])

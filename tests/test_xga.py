@@ -17,7 +17,7 @@ from methods._models import LinearModel
 from methods._training import train
 from methods.base import Context
 from methods.registry import build
-from methods.xga import XGA, Embedding, XGARelease
+from methods.xga import XGA, Embedding, XGARelease, draw
 from oracles.base import FeatureExtractor
 from oracles.density_ratio import DensityRatio
 
@@ -135,12 +135,12 @@ def rows_of(model):
 def test_three_whole_iterations(cls, weight, key, chunk):
     method = cls(n_directions=6, n_common=4, per_step=3, unique_weight=weight)
     pair = [Toy(GOLDEN["loop_generator_weights"][i]).freeze() for i in range(2)]
-    embed, ratio = Embedding(pair, ["z", "z"], Projector(), chunk), golden_ratio() if weight else None
+    embed, ratios = Embedding(pair, ["z", "z"], Projector(), chunk), {(0, 1): golden_ratio()} if weight else {}
     models, accuracies, seen = golden_models(), [], []
 
     def loss_at(step):
         drawn = sorted(GOLDEN["loop_direction_permutations"][step, :3].tolist())
-        loss, accuracy = method.loss(models, list(GOLDEN["loop_z"][step]), drawn, embed, ratio)
+        loss, accuracy = method.loss(models, list(GOLDEN["loop_z"][step]), drawn, embed, ratios)
         accuracies.append(accuracy)
         return loss
 
@@ -192,7 +192,7 @@ def test_a_step_makes_68_images_with_defaults_and_uses_them_all(planted, judges)
     latents = [g.sample(method.batch, torch.Generator().manual_seed(s)) for s, g in enumerate(planted)]
     with count_images(*planted) as count:
         loss, _ = method.loss(models, latents, [0, 4, 7, 12, 15], Watched(planted, ["w", "w"], watched, 64),
-                              judges["density_ratio"])
+                              {(0, 1): judges["density_ratio"]})
     loss.backward()
     assert count.images == method.images() == 68
     assert [len(f) for f in watched.features_seen] == [24, 24, 10, 10]  # originals and still ones, then moved ones
@@ -205,10 +205,10 @@ def test_only_drawn_directions_get_a_gradient(planted, judges, per_step, n_commo
     method = tiny(per_step=per_step, n_common=n_common)
     models = [LinearModel(6, 32, torch.Generator().manual_seed(s)) for s in range(2)]
     latents = [g.sample(2, torch.Generator().manual_seed(s)) for s, g in enumerate(planted)]
-    drawn = method.drawn(Context().rng("any"))
+    drawn = draw(6, per_step, Context().rng("any"))
     assert drawn == sorted(set(drawn)) and len(drawn) == (per_step or 6)
     embed = Embedding(planted, ["w", "w"], judges["extractor"], 64)
-    method.loss(models, latents, drawn, embed, judges["density_ratio"])[0].backward()
+    method.loss(models, latents, drawn, embed, {(0, 1): judges["density_ratio"]})[0].backward()
     for model in models:
         for part in (model.weight, model.bias):
             assert [k for k, p in enumerate(part) if p.grad is not None and p.grad.abs().max() > 0] == drawn
@@ -218,7 +218,7 @@ def test_only_drawn_directions_get_a_gradient(planted, judges, per_step, n_commo
 def test_directions_never_drawn_stay_as_they_were(planted, judges):
     method, context = tiny(n_steps=1), Context(**judges)
     found = method.discover_pair(*planted, context)
-    drawn = method.drawn(context.rng("xga", "drawn", 0))
+    drawn = draw(6, 3, context.rng("xga", "drawn", 0))
     for side, directions in enumerate(found):
         start = LinearModel(6, 32, context.rng("xga", "start", side)).directions("w", {})
         change = (directions.weight - start.weight).abs().amax(dim=(1, 2))
