@@ -288,7 +288,8 @@ def test_damaged_idx_files_are_refused(tmp_path):
     packed = gzip.compress(whole)
     huge = whole[:4] + b"\xff\xff\xff\xff" + whole[8:]
     for raw, sentence in ((whole[:-5], "its header says 3 x 28 x 28 bytes, 2347 follow"),
-                          (huge, "header says 4294967295"), (whole + b"x", "2353 follow"), (b"", "begins with nothing"), (whole[:6], "0 follow"),
+                          (huge, "header says 4294967295"), (whole + b"x", "2353 follow"),
+                          (b"", "begins with nothing"), (whole[:6], "0 follow"),
                           (b"\x89PNG" + whole, "no IDX file of bytes"), (packed[:-9], "cannot be read"),
                           (b"\0\0\x0d" + whole[3:], "no IDX file of bytes")):
         path.write_bytes(raw)
