@@ -35,6 +35,8 @@ class Trainer:
         TrainingError: images of another shape or type, or fewer than a batch.
     """
 
+    leads = True  # False in a process that only helps another one, which then writes all files
+
     def __init__(self, images: Tensor, seed: int, config: GanConfig | None = None, device: str = "cpu",
                  compiled: bool = False) -> None:
         config = config or GanConfig()
@@ -235,22 +237,24 @@ def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> 
 
 def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str = "cpu", *, until: int,
               config: GanConfig | None = None, compiled: bool = False, save_seconds: float = 120,
-              log: Callable[[str], None] | None = None) -> Trainer:
+              log: Callable[[str], None] | None = None, trainer: Callable[..., Trainer] = Trainer) -> Trainer:
     """Train the GAN ``name`` until it has seen ``until`` images, resuming from its checkpoint in ``out_dir``.
 
     Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
     (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
-    An interrupted and resumed run gives the same weights as an uninterrupted one.
+    An interrupted and resumed run gives the same weights as an uninterrupted one. ``trainer`` makes the trainer from
+    the arguments of ``Trainer``.
 
     Raises:
         TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.
     """
     out_dir = Path(out_dir)
-    trainer = Trainer(images, seed, config, device, compiled)
+    trainer = trainer(images, seed, config, device, compiled)
     checkpoint = out_dir / f"{name}.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
-    bar = tqdm(total=until, initial=trainer.seen, unit="img", desc=name, disable=None, mininterval=2)
+    bar = tqdm(total=until, initial=trainer.seen, unit="img", desc=name, mininterval=2,
+               disable=None if trainer.leads else True)
     sums, steps, started, since = {}, {}, time.monotonic(), trainer.seen
 
     def report() -> None:
@@ -259,6 +263,9 @@ def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str =
         if not all(math.isfinite(v) for v in mean.values()):
             raise TrainingError(f"{name}: losses are not finite after {trainer.seen} images ({mean}); the last "
                                 f"checkpoint is kept; lower the learning rates or raise r1_gamma")
+        if not trainer.leads:
+            sums, steps, started = {}, {}, time.monotonic()
+            return
         trainer.save(checkpoint)
         save_sheet(trainer.sample_images(144), out_dir / f"{name}.png")
         speed = (trainer.seen - since) / (time.monotonic() - started)
