@@ -1,6 +1,6 @@
 """Zoos: folders of frozen generators, loaded by name and checked against the manifest's sha256.
 
-A zoo is a folder with ``zoo.yaml`` and one safetensors file for each GAN::
+A zoo is a folder with ``zoo.yaml`` and one checkpoint for each GAN, in any format that ``families`` reads::
 
     zoo: mini
     title: mini zoo (rendered faces)
@@ -10,12 +10,13 @@ A zoo is a folder with ``zoo.yaml`` and one safetensors file for each GAN::
         sha256: 0123...
         excludes: []                      # [attribute, value that the data lack]
         rates: {Male: 0.42, ...}          # share of the training data that has each attribute
+        family: stylegan2                 # where it is another one
+        settings: {label: 3}              # of the family, which the file does not say
         ...                               # data, seed, images seen: see the cards
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -23,10 +24,11 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load as read_tensors
 
-from benchmarks.generators.stylegan2 import StyleGAN2
+from benchmarks.checkpoints import CheckpointError
+from benchmarks.checkpoints.reading import sha256_of
+from benchmarks.generators import families
+from benchmarks.generators.base import Generator
 from methods.registry import did_you_mean
 
 MINI = Path(__file__).parent / "zoo_mini"
@@ -87,41 +89,44 @@ class Zoo:
 
     def module(self, name: str) -> str:
         """The module of the generator's class, whose code its images depend on."""
-        self.entry(name)
-        return StyleGAN2.__module__
+        return families.get(self._family(name)).__module__
 
-    def load(self, name: str, device: torch.device | str = "cpu") -> StyleGAN2:
-        """The generator ``name``: float32 from exactly the stored fp16 weights, frozen, on ``device``.
+    def _family(self, name: str) -> str:
+        return self.entry(name).get("family", "stylegan2")
+
+    def load(self, name: str, device: torch.device | str = "cpu") -> Generator:
+        """The generator ``name``: float32 from exactly the stored weights, frozen, on ``device``.
 
         Raises:
             ZooError: unknown name, or a file that is missing, truncated, altered or of another layout.
         """
-        raw, where = self._read(name)
+        where, entry, family = self._verified(name), self.entry(name), self._family(name)
+        trained_here = {"clamp": math.inf} if "data_sha256" in entry else {}
+        spec = {"checkpoint": self.folder / entry["file"], "family": family, **entry.get("settings", trained_here)}
         try:
-            state = {key: value.float() for key, value in read_tensors(raw).items()}
-            return StyleGAN2.from_state_dict(state, clamp=math.inf).freeze().to(device)
-        except (SafetensorError, ValueError) as error:
-            raise ZooError(f"{where} has the expected sha256 but is no StyleGAN2 of this version ({error}); "
-                           f"{_AGAIN}") from error
+            return families.load_generator(spec, device)
+        except CheckpointError as error:
+            raise ZooError(f"{where} has the expected sha256 but is no {families.get(family).__name__} of this version "
+                           f"({error}); {_AGAIN}") from error
 
     def check(self, name: str) -> None:
         """ZooError if the weights of ``name`` are missing, truncated or altered."""
-        self._read(name)
+        self._verified(name)
 
-    def _read(self, name: str) -> tuple[bytes, str]:
+    def _verified(self, name: str) -> str:
+        """Which file is meant, for messages, after a check of its sha256."""
         entry = self.entry(name)
         path, expected = self.folder / entry["file"], entry["sha256"]
         where = f"zoo {self.name}, GAN {name}: {path}"
         if not path.is_file():
             raise ZooError(f"{where} is missing; {_AGAIN}")
-        raw = path.read_bytes()
-        found = hashlib.sha256(raw).hexdigest()
+        found, length = sha256_of(path), path.stat().st_size
         if found != expected:
             size = entry.get("bytes")
-            kind = "truncated" if size and len(raw) < size else "altered"
-            raise ZooError(f"{where} is {kind}: {len(raw)} bytes with sha256 {found[:16]}..., {MANIFEST} expects "
+            kind = "truncated" if size and length < size else "altered"
+            raise ZooError(f"{where} is {kind}: {length} bytes with sha256 {found[:16]}..., {MANIFEST} expects "
                            f"{size or 'a file'} bytes with {expected[:16]}...; {_AGAIN}")
-        return raw, where
+        return where
 
 
 def load_zoo(path_or_name: str | Path = "mini") -> Zoo:

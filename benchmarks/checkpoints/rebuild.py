@@ -1,0 +1,256 @@
+"""What tensors, storages and numpy values in a pickle stream become, with every declared size checked first."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.checkpoints.errors import CheckpointError
+from benchmarks.checkpoints.machine import MAX_STEPS, Global, Machine, Table
+
+DTYPES = {
+    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+}
+STORAGES = frozenset(("torch", name) for name in DTYPES)
+MAX_RANK, MAX_ELEMENTS = 16, 1 << 40
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how torch's format before version 1.6 begins
+NUMPY_DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+
+
+@dataclass
+class Storage:
+    """A run of ``numel`` numbers; ``data`` [numel] is None where a stream is only being checked."""
+
+    key: str
+    dtype: torch.dtype
+    numel: int
+    data: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tensor of a stream that is only being checked."""
+
+    dtype: torch.dtype
+    size: tuple[int, ...]
+
+
+# -- tensors -----------------------------------------------------------------------------------------
+def count(value: Any, what: str, limit: int = MAX_ELEMENTS) -> int:
+    """``value`` if it is a whole number in 0..limit."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
+        shown = f"{value:.3g}" if isinstance(value, int) and abs(value) < 2**1000 else type(value).__name__
+        raise CheckpointError(f"a tensor's {what} is {shown}; expected a whole number from 0 to {limit}")
+    return value
+
+
+def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor | Shape:
+    """The tensor that ``torch._utils._rebuild_tensor_v2`` would make, if its storage holds as many numbers."""
+    if not isinstance(storage, Storage):
+        raise CheckpointError(f"builds a tensor on a {type(storage).__name__} instead of a storage")
+    if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= MAX_RANK):
+        raise CheckpointError("a tensor's size and stride are not two equally long tuples")
+    size = tuple(count(n, "size") for n in size)
+    stride = tuple(count(n, "stride") for n in stride)
+    offset, numel = count(offset, "offset"), math.prod(size)
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride)) if numel else 0
+    if numel > storage.numel or (numel and last >= storage.numel):
+        raise CheckpointError(f"declares a tensor of shape {list(size)} and stride {list(stride)} from number {offset} "
+                              f"on, but its storage has {storage.numel} numbers")
+    return Shape(storage.dtype, size) if storage.data is None else storage.data.as_strided(size, stride, offset)
+
+
+def parameter(data: Any, *_: Any) -> Tensor | Shape:
+    """A parameter is its tensor."""
+    if not isinstance(data, (Tensor, Shape)):
+        raise CheckpointError(f"makes a parameter of a {type(data).__name__}")
+    return data
+
+
+def storage_from_id(pid: Any) -> Storage:
+    """The empty storage that a persistent id declares: ("storage", type, key, place, count[, None])."""
+    if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage" and isinstance(pid[1], Global)
+            and (pid[1].module, pid[1].name) in STORAGES and isinstance(pid[2], str)):
+        raise CheckpointError("refers to outside data in a way that torch does not write")
+    if len(pid) == 6 and pid[5] is not None:
+        raise CheckpointError("holds views of storages, as torch once wrote; save it again with a newer version")
+    return Storage(pid[2], DTYPES[pid[1].name], count(pid[4], "number of elements"))
+
+
+def old_torch_stream(stream: io.BufferedIOBase, table: Callable[[Callable[[Any], Storage]], Table],
+                     size: int, max_steps: int = MAX_STEPS) -> tuple[Any, list[Storage]]:
+    """(object, storages with their data's place checked) of torch's file format before 1.6; data is not read.
+
+    The five pickles of that format (magic number, protocol, system, object, keys) are read by :class:`Machine`, then
+    each storage's count must be the declared one and its bytes must be there. ``stream`` ends up at the raw data.
+
+    Args:
+        table: makes the names that the object may mention from the function for its persistent ids.
+        size: bytes of the whole stream.
+    """
+    seen: dict[str, Storage] = {}
+
+    def persistent(pid: Any) -> Storage:
+        made = storage_from_id(pid)
+        known = seen.setdefault(made.key, made)
+        if (known.dtype, known.numel) != (made.dtype, made.numel):
+            raise CheckpointError(f"declares storage {made.key!r} twice, in different ways")
+        return known
+
+    plain = Table()
+    if Machine(stream, plain, 10).run() != MAGIC or Machine(stream, plain, 10).run() != PROTOCOL:
+        raise CheckpointError("does not begin as a file of torch does")
+    system = Machine(stream, plain, 100).run()
+    if isinstance(system, dict) and system.get("little_endian") is False:
+        raise CheckpointError("was written on a big-endian machine; save it again on another")
+    value = Machine(stream, table(persistent), max_steps).run()
+    keys = Machine(stream, plain, max_steps).run()
+    if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys) or sorted(keys) != sorted(seen):
+        raise CheckpointError("lists other storages than its tensors use")
+    needed = sum(8 + seen[key].numel * seen[key].dtype.itemsize for key in keys)
+    if stream.tell() + needed > size:
+        raise CheckpointError(f"declares {needed} bytes of tensors, but {size - stream.tell()} are left in the file")
+    return value, [seen[key] for key in keys]
+
+
+def storage_from_bytes(raw: Any) -> Storage:
+    """The one storage that a byte string in torch's old format holds, its pickles read with the same restrictions."""
+    if not isinstance(raw, bytes):
+        raise CheckpointError(f"gives a {type(raw).__name__} instead of bytes as a storage")
+    if sys.byteorder != "little":
+        raise CheckpointError("storages are little-endian, and this machine is not")
+    stream = io.BytesIO(raw)
+    try:
+        value, storages = old_torch_stream(stream, lambda p: Table(inert=STORAGES, persistent=p), len(raw), 1000)
+    except CheckpointError as error:
+        raise CheckpointError(f"a storage's own bytes: {error}") from error
+    if len(storages) != 1 or value is not storages[0]:
+        raise CheckpointError("a storage's own bytes hold something else than one storage")
+    start = stream.tell()
+    if int.from_bytes(raw[start:start + 8], "little") != value.numel:
+        raise CheckpointError("a storage's own bytes declare two different sizes")
+    data = bytearray(raw[start + 8:start + 8 + value.numel * value.dtype.itemsize])
+    value.data = torch.frombuffer(data, dtype=value.dtype) if data else torch.empty(0, dtype=value.dtype)
+    return value
+
+
+# -- containers --------------------------------------------------------------------------------------
+def plain_dict(items: Any = ()) -> dict:
+    """A dict for an OrderedDict, EasyDict or Namespace."""
+    out: dict = {}
+    pairs = items.items() if isinstance(items, dict) else items
+    if not isinstance(items, (dict, list, tuple)):
+        raise CheckpointError(f"makes a dict of a {type(items).__name__}")
+    for pair in pairs:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise CheckpointError("makes a dict of something else than (name, value) pairs")
+        out[pair[0]] = pair[1]
+    return out
+
+
+def plain_set(items: Any = ()) -> set:
+    """A set of names."""
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, (str, type(None))) for item in items):
+        raise CheckpointError("makes a set of something else than names")
+    return set(items)
+
+
+def latin_bytes(text: Any, encoding: Any) -> bytes:
+    """Bytes, as protocols before 3 write them."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise CheckpointError("encodes something else than bytes")
+    return text.encode("latin1")
+
+
+# -- numpy ---------------------------------------------------------------------------------------------
+@dataclass
+class NumpyType:
+    """A dtype of plain numbers."""
+
+    code: str
+    order: str = "="
+
+
+@dataclass
+class NumpyArray:
+    """An array that a stream is filling; ``value`` is None until then."""
+
+    value: np.ndarray | None = None
+
+
+def numpy_type(code: Any, *_: Any) -> NumpyType:
+    if not isinstance(code, str) or code.lstrip("<|=") not in NUMPY_DTYPES:
+        raise CheckpointError(f"has numpy values of type {str(code)[:40]!r}; only plain numbers are read")
+    return NumpyType(code.lstrip("<|="))
+
+
+def numpy_scalar(kind: Any, raw: Any) -> int | float | bool:
+    """The Python number of a numpy scalar."""
+    return _numpy_values(kind, raw, ()).item()
+
+
+def _numpy_values(kind: Any, raw: Any, shape: Any) -> np.ndarray:
+    if not (isinstance(kind, NumpyType) and isinstance(raw, bytes) and isinstance(shape, tuple)
+            and len(shape) <= MAX_RANK):
+        raise CheckpointError("has a numpy value in a form that numpy does not write")
+    dtype = np.dtype(kind.code).newbyteorder(kind.order)
+    shape = tuple(count(n, "size") for n in shape)
+    if math.prod(shape) * dtype.itemsize != len(raw):
+        raise CheckpointError(f"declares a numpy array of shape {list(shape)} and type {kind.code}, but gives "
+                              f"{len(raw)} bytes")
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def numpy_from_buffer(raw: Any, kind: Any, shape: Any, order: Any = "C") -> NumpyArray:
+    """What protocol 5 writes for an array."""
+    values = _numpy_values(kind, raw, shape)
+    return NumpyArray(values.ravel().reshape(shape, order="F") if order == "F" else values)
+
+
+def set_numpy_state(target: NumpyType | NumpyArray, state: Any) -> None:
+    """What BUILD does to a dtype (its byte order) or an array (its content)."""
+    if not isinstance(state, tuple):
+        raise CheckpointError("has a numpy value in a form that numpy does not write")
+    if isinstance(target, NumpyType):
+        if len(state) < 2 or state[1] not in ("<", "|", "=", ">") or any(part is not None for part in state[2:5]):
+            raise CheckpointError("has a numpy type with fields; only plain numbers are read")
+        target.order = state[1]
+    else:
+        if len(state) != 5:
+            raise CheckpointError("has a numpy array in a form that numpy does not write")
+        _, shape, kind, fortran, raw = state
+        target.value = numpy_from_buffer(raw, kind, shape, "F" if fortran else "C").value
+
+
+def both(name: str, function: Callable, module: str = "multiarray") -> dict[tuple[str, str], Callable]:
+    """The entries of a numpy function under numpy 1's and numpy 2's module names."""
+    return {(f"{package}.{module}", name): function for package in ("numpy.core", "numpy._core")}
+
+
+def empty_array(kind: Any, *_: Any) -> NumpyArray:
+    """``numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b")``: an array to be filled by BUILD."""
+    if kind != Global("numpy", "ndarray"):
+        raise CheckpointError(f"makes a numpy object of {str(kind)[:80]}")
+    return NumpyArray()
+
+
+NUMPY: dict[tuple[str, str], Callable] = {
+    ("numpy", "dtype"): numpy_type, **both("scalar", numpy_scalar), **both("_reconstruct", empty_array),
+    **both("_frombuffer", numpy_from_buffer, "numeric"),
+}
+TENSORS: dict[tuple[str, str], Callable] = {
+    ("torch._utils", "_rebuild_tensor_v2"): tensor, ("torch._utils", "_rebuild_parameter"): parameter,
+}
+PLAIN: dict[tuple[str, str], Callable] = {
+    ("collections", "OrderedDict"): plain_dict, ("builtins", "set"): plain_set, ("_codecs", "encode"): latin_bytes,
+}
