@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.generators.genforce_stylegan2 import from_genforce
+
 State = Mapping[str, Tensor]
 
 
@@ -121,4 +123,6 @@ LAYOUTS: dict[str, Layout] = {
     "rosinality": Layout(("input.input", "conv1.conv.modulation.weight"),
                          lambda state, extras: from_rosinality(state, extras.get("latent_avg")), math.inf,
                          "rosinality stylegan2-pytorch"),
+    "genforce": Layout(("synthesis.early_layer.const", "mapping.dense0.weight"),
+                       lambda state, extras: from_genforce(state), math.inf, "genforce"),
 }

@@ -1,0 +1,196 @@
+"""StyleGAN3, configurations T and R, as a :class:`Generator`.
+
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021 (arXiv:2106.12423); names and conventions
+of NVlabs/stylegan3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.generators._layers import Sizes, State, build, clamp_setting, setting
+from benchmarks.generators._style_based import StyleBased
+from benchmarks.generators.base import Layers
+from benchmarks.generators.stylegan2_layers import MappingNetwork
+from benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
+
+NAME = r"synthesis\.(L(\d{1,3})_(\d{1,9})_(\d{1,9}))\.weight"
+
+
+class StyleGAN3(StyleBased):
+    """StyleGAN3 generator; latents z, w or w+, images about [-1, 1], not clipped.
+
+    Row 0 of w+ feeds the Fourier input, row i + 1 layer i, the last row the layer to the image.
+
+    Args:
+        z_dim, w_dim: sizes of z and w. n_classes: 0 without labels.
+        resolution: side of the image, a power of two.
+        channels: width of each layer but the last, L0, L1, ... (the input has the width of L0).
+        mapping_layers, mapping_lr: depth and learning-rate multiplier of the mapping network.
+        conv_kernel, radial: 3 and False in configuration T; 1 and True (radial downsampling) in R.
+        num_critical, first_cutoff, first_stopband, last_stopband_rel, margin_size: see :func:`schedule`.
+        filter_size: taps of a low-pass for each unit of its factor.
+        clamp: limit of activations; ``math.inf`` for none. output_scale: factor of the image.
+        label, truncation_psi, truncation_cutoff: see :class:`StyleBased`.
+        rng: source of the initial weights (default: seed 0).
+    Raises:
+        ValueError: the resolution is no power of two, or the settings give no schedule.
+
+    The buffer ``synthesis.input.transform`` moves and rotates the image (inverse 3x3 transform of the plane).
+    """
+
+    family = "stylegan3"
+
+    def __init__(self, *, z_dim: int = 512, w_dim: int = 512, n_classes: int = 0, resolution: int,
+                 channels: Sequence[int], mapping_layers: int = 2, mapping_lr: float = 0.01, conv_kernel: int = 3,
+                 radial: bool = False, num_critical: int = 2, first_cutoff: float = 2.0,
+                 first_stopband: float = 2**2.1, last_stopband_rel: float = 2**0.3, margin_size: int = 10,
+                 filter_size: int = 6, clamp: float = 256.0, output_scale: float = 0.25, image_channels: int = 3,
+                 label: int | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None,
+                 rng: torch.Generator | None = None) -> None:
+        super().__init__(n_classes, label, truncation_psi, truncation_cutoff)
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(f"StyleGAN3: resolution={resolution}, expected a power of two from 8")
+        rng, channels = rng or torch.Generator().manual_seed(0), [int(width) for width in channels]
+        self.config = dict(
+            z_dim=z_dim, w_dim=w_dim, n_classes=n_classes, resolution=resolution, channels=channels,
+            mapping_layers=mapping_layers, mapping_lr=mapping_lr, conv_kernel=conv_kernel, radial=radial,
+            num_critical=num_critical, first_cutoff=first_cutoff, first_stopband=first_stopband,
+            last_stopband_rel=last_stopband_rel, margin_size=margin_size, filter_size=filter_size, clamp=clamp,
+            output_scale=output_scale, image_channels=image_channels)
+        self.latent_dim, self.w_dim, self.resolution = z_dim, w_dim, resolution
+        self.clamp, self.output_scale = clamp, output_scale
+        n = len(channels)
+        self.n_layers = n + 2
+        self.steps: list[Step] = schedule(resolution, n, num_critical, first_cutoff, first_stopband, last_stopband_rel,
+                                          margin_size)
+        self.mapping = MappingNetwork(z_dim, w_dim, n_classes, mapping_layers, w_dim, w_dim, mapping_lr, rng)
+        self.synthesis = nn.Module()
+        self.synthesis.input = FourierInput(w_dim, channels[0], self.steps[0], rng)
+        names, widths = [], [*channels, image_channels]
+        for i, step in enumerate(self.steps):
+            before, rgb = max(i - 1, 0), i == n
+            kernel = 1 if rgb else conv_kernel
+            geometry = Geometry.of(self.steps[before], step, kernel, filter_size, radial and i < n - num_critical, rgb)
+            names.append(f"L{i}_{step.size}_{widths[i]}")
+            self.synthesis.add_module(names[-1], Layer(widths[before], widths[i], w_dim, kernel, geometry, rgb, rng))
+        *self.layer_names, self._rgb = names
+        self.layer_names = tuple(self.layer_names)
+
+    # -- checkpoints -------------------------------------------------------------------------------
+    @classmethod
+    def reads(cls, state: State) -> bool:
+        """True for names of NVlabs/stylegan3."""
+        return {"synthesis.input.freqs", "synthesis.input.affine.weight", "mapping.fc0.weight"} <= set(state)
+
+    @classmethod
+    def from_state_dict(cls, state: State, *, extras: Mapping[str, Any] | None = None, **overrides: Any) -> StyleGAN3:
+        """The network of a state dict: sizes, widths, kernels, filters and their taps read off the tensors.
+
+        The tensors do not say (and the init arguments in ``extras``, or ``overrides``, may): ``conv_clamp``
+        (``clamp``; default 256), ``output_scale`` (0.25), ``mapping_kwargs.lr_multiplier`` (``mapping_lr``; 0.01), and
+        what makes the schedule: ``num_critical`` (2; read off R's filters), ``first_cutoff`` (2), ``first_stopband``
+        (2^2.1), ``last_stopband_rel`` (2^0.3). The schedule is checked against the sizes in the layers' names.
+        A state without ``mapping.w_avg`` gets the mean of 10,000 mapped latents.
+
+        Raises:
+            ValueError: names are missing, left over, or of a shape or size that does not fit.
+        """
+        sizes = Sizes(state, "StyleGAN3")
+        n = sizes.count(r"synthesis\.L(\d{1,3})_\d{1,9}_\d{1,9}\.weight") - 1
+        found = sorted((int(m[2]), int(m[3]), m[1]) for m in (re.fullmatch(NAME, name) for name in state) if m)
+        if n < 2 or len(found) != n + 1:
+            raise ValueError(f"StyleGAN3 state dict: {len(found)} layers, {n + 1} numbers, expected at least 3 layers "
+                             "of different numbers")
+        names = [f"synthesis.{name}" for _, _, name in found]
+        widths = [sizes.shape(f"{name}.weight", 4)[0] for name in names]
+        embed, n_classes = sizes.shape("mapping.embed.weight", 2) if "mapping.embed.weight" in state else (0, 0)
+        if any(f"{name}.{part}_filter" not in state for name in names[:-1] for part in ("up", "down")):
+            raise ValueError("StyleGAN3 state dict: up_filter or down_filter is missing in a layer before the last")
+        up_taps = [sizes.shape(f"{name}.up_filter", 1)[0] for name in names[:-1]]
+        down_taps = [len(state[f"{name}.down_filter"]) if state[f"{name}.down_filter"].ndim else 0
+                     for name in names[:-1]]
+        radials = [state[f"{name}.down_filter"].ndim == 2 for name in names[:-1]]
+        rate = float(found[-1][1])  # the image's; going down, a layer's taps say by how much it enlarges
+        for up, down in zip(up_taps, down_taps, strict=True):
+            rate *= down / max(up, 1)
+        margin, filter_size = (found[0][1] - rate) / 2, down_taps[0] // 2
+        if not (0 <= margin <= found[0][1] and 1 <= filter_size <= 64):
+            raise ValueError(f"StyleGAN3 state dict: upsampling filters of {up_taps} taps and downsampling filters of "
+                             f"{down_taps} taps do not lead from {found[0][1]} to {found[-1][1]} pixels")
+        settings = {
+            "num_critical": setting(extras, "num_critical", int, radials.count(False) if any(radials) else 2),
+            "first_cutoff": setting(extras, "first_cutoff", float, 2.0),
+            "first_stopband": setting(extras, "first_stopband", float, 2**2.1),
+            "last_stopband_rel": setting(extras, "last_stopband_rel", float, 2**0.3),
+            "margin_size": round(margin), "filter_size": filter_size, "radial": any(radials),
+            "conv_kernel": sizes.shape(f"{names[0]}.weight", 4)[2],
+            "clamp": setting(extras, ("conv_clamp", "clamp"), clamp_setting, 256.0),
+            "output_scale": setting(extras, "output_scale", float, 0.25),
+            "mapping_lr": setting(extras, ("mapping_lr", "mapping_kwargs.lr_multiplier"), float, 0.01),
+            "z_dim": sizes.shape("mapping.fc0.weight", 2)[1] - embed, "n_classes": n_classes,
+            "w_dim": sizes.shape("synthesis.input.affine.weight", 2)[1], "resolution": found[-1][1],
+            "channels": widths[:-1], "image_channels": widths[-1],
+            "mapping_layers": sizes.count(r"mapping\.fc(\d{1,3})\.weight"), **overrides}
+        planned = schedule(settings["resolution"], n, *(settings[k] for k in (
+            "num_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin_size")))
+        if [step.size for step in planned] != [size for _, size, _ in found]:
+            raise ValueError(
+                f"StyleGAN3 state dict: layers of sizes {[size for _, size, _ in found]}, but the schedule makes "
+                f"{[step.size for step in planned]}; pass num_critical={settings['num_critical']}, first_cutoff, "
+                "first_stopband or last_stopband_rel as the network was trained with")
+        net = build(cls, settings, state, optional=("mapping.w_avg",))
+        if "mapping.w_avg" not in state:
+            net.estimate_w_avg()
+        return net
+
+    # -- latents -----------------------------------------------------------------------------------
+    @property
+    def w_avg(self) -> Tensor:
+        """Centre of truncation [w_dim]."""
+        return self.mapping.w_avg
+
+    def _mapping(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return self.mapping(z, labels)
+
+    # -- images and activations ----------------------------------------------------------------------
+    def synthesize(self, latent: Tensor, space: str | None = None, c: Tensor | None = None) -> Tensor:
+        """Images [N, 3, R, R], about [-1, 1] and not clipped, of z or w [N, D] or w+ [N, L, D].
+
+        ``c``: labels of z, [N, n_classes] or class indices [N].
+        """
+        rows = self.to_rows(latent, space, c)
+        *_, (_, x) = self._features(rows)
+        image = getattr(self.synthesis, self._rgb)(x, rows[:, -1], self.clamp) * self.output_scale
+        return image.expand(-1, 3, -1, -1)
+
+    def activations(self, latent: Tensor, layer: str, space: str | None = None, c: Tensor | None = None) -> Tensor:
+        """Output [N, C, H, W] of ``layer`` (``"L0_36_512"``, ...), margins included."""
+        self.check_layer(layer)
+        return next(x for name, x in self._features(self.to_rows(latent, space, c)) if name == layer)
+
+    def _features(self, rows: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """(name, output) of the layers, lazily, so that a caller can stop early."""
+        x = self.synthesis.input(rows[:, 0])
+        for i, name in enumerate(self.layer_names):
+            x = getattr(self.synthesis, name)(x, rows[:, i + 1], self.clamp)
+            yield name, x
+
+    # -- styles ------------------------------------------------------------------------------------
+    def _affines(self) -> dict[str, nn.Module]:
+        return {name: getattr(self.synthesis, name).affine for name in ("input", *self.layer_names, self._rgb)}
+
+    def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
+        """Affine weights [C, w_dim] as stored, one for each row of w+: the input's (C = 4), then the styles'."""
+        chosen, affines = self.layer_ids(layers), list(self._affines().values())
+        return [affines[i].weight.detach() for i in (range(self.n_layers) if chosen is None else chosen)]
+
+    def styles(self, latent: Tensor, space: str | None = None, c: Tensor | None = None) -> dict[str, Tensor]:
+        """Output [N, C] of every affine, keyed ``"input"``, ``"L0_36_512"``, ...: the space s."""
+        rows = self.to_rows(latent, space, c)
+        return {name: affine(rows[:, i]) for i, (name, affine) in enumerate(self._affines().items())}
