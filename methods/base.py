@@ -76,6 +76,7 @@ class _Method:
         deterministic: True where no random draw enters (one seed is enough).
         core: whether suites that say ``methods: core`` run it; False for what only ``--methods all`` should cost.
         beats_random_by: margin in planted recovery that the contract test asks for, or None with ``why_not``.
+        objective_why_not: why its own loss need not fall in training, for the few where that is so.
     """
 
     name: ClassVar[str] = ""
@@ -85,6 +86,7 @@ class _Method:
     core: ClassVar[bool] = True
     beats_random_by: ClassVar[float | None] = None
     why_not: ClassVar[str] = ""
+    objective_why_not: ClassVar[str] = ""
     test_params: ClassVar[dict] = {}
 
     n_directions: int = 16

@@ -133,6 +133,8 @@ class HessianXGARelease(_Baseline):
 
     name: ClassVar[str] = "hessian-xga-release"
     why_not: ClassVar[str] = "its loss rewards brightness that curves downward along a direction, whatever changes"
+    objective_why_not: ClassVar[str] = ("its gradient is so small (7e-7 a number on the mini zoo's `full`) that weight "
+                                        "decay (3e-5) decides the step, before Gram-Schmidt undoes most of it")
 
     n_steps: int = 25_000
     milestones: tuple[float, ...] = (0.04, 0.2)
@@ -164,6 +166,7 @@ class JacobianXGARelease(_Baseline):
 
     name: ClassVar[str] = "jacobian-xga-release"
     why_not: ClassVar[str] = "the sign of its loss is a coin toss in every step: the expected gradient is zero"
+    objective_why_not: ClassVar[str] = "its expected gradient is zero: there is nothing to fall"
 
     def loss(self, model: nn.ModuleDict, look: Look, latents: Tensor, drawn: list[int], size: float,
              other: float) -> Tensor:
@@ -194,6 +197,7 @@ class VoynovXGARelease(_Baseline):
 
     name: ClassVar[str] = "voynov-xga-release"
     why_not: ClassVar[str] = "its labels name the direction that was applied no more often than chance would"
+    objective_why_not: ClassVar[str] = "its targets are noise, and two heads that chase noise need not get better"
     test_params: ClassVar[dict] = {"n_steps": 10}
 
     batch: int = 2

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,8 @@ def check_gives_k_unit_moves_in_a_named_space(case: Case) -> None:
         got = directions.moves(latents, torch.arange(len(directions)))
         assert got.shape[:2] == (len(directions), 5) and got.shape[-1] == gan.dim(directions.space)
         assert torch.isfinite(got).all()
-        if got.ndim == 3:  # a layer-wise move spreads one unit vector over layers as it sees fit
-            torch.testing.assert_close(got.norm(dim=2), torch.ones(got.shape[:2]), atol=1e-5, rtol=0)
+        lengths = got.norm(dim=-1) if got.ndim == 3 else got.norm(dim=-1).amax(dim=2)  # of the row that moves most
+        torch.testing.assert_close(lengths, torch.ones(got.shape[:2]), atol=1e-5, rtol=0)
         assert torch.isfinite(gan.synthesize(directions.shift_all(latents, 1.0), directions.space)).all()
         assert directions.scales.shape == (len(directions),) and (directions.scales > 0).all()
         json.dumps(directions.notes)
@@ -118,15 +119,19 @@ def check_global_random_state_is_neither_read_nor_changed(case: Case) -> None:
 
 
 def check_leaves_networks_alone(case: Case) -> None:
+    """Weights, modes, gradient flags, hooks and a random source of its own are after as they were before."""
     gans = case.gans()
     for gan in gans:
         gan.train()
         gan.mean.requires_grad_(True)
+        gan.own_rng = torch.Generator().manual_seed(3)
     networks = [*gans, *(judge() for name, judge in JUDGES.items() if name in case.cls.needs)]
 
     def state() -> list:
         return [({n: t.clone() for n, t in net.state_dict().items()}, [m.training for m in net.modules()],
-                 [(p.requires_grad, p.grad is None) for p in net.parameters()]) for net in networks]
+                 [(p.requires_grad, p.grad is None, p.dtype) for p in net.parameters()],
+                 [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in net.modules()],
+                 sorted(net.__dict__), [g.own_rng.get_state().tolist() for g in gans]) for net in networks]
 
     before = state()
     case.discover(gans)
@@ -137,8 +142,13 @@ def check_leaves_networks_alone(case: Case) -> None:
 
 def check_saving_keeps_every_edit(case: Case, folder: Path) -> None:
     for i, directions in enumerate(case.usual):
-        directions.save(folder / f"{i}.safetensors")
-        loaded = Directions.load(folder / f"{i}.safetensors")
+        file = folder / f"{i}.safetensors"
+        directions.save(file)
+        raw = file.read_bytes()  # a length, that much JSON, then numbers: no room for a pickle
+        header = int.from_bytes(raw[:8], "little")
+        parts = [part for name, part in json.loads(raw[8:8 + header]).items() if name != "__metadata__"]
+        assert len(raw) == 8 + header + max(part["data_offsets"][1] for part in parts)
+        loaded = Directions.load(file)
         assert type(loaded) is type(directions) and loaded.space == directions.space
         assert loaded.notes == json.loads(json.dumps(directions.notes))
         assert torch.equal(loaded.scales, directions.scales)
@@ -177,12 +187,19 @@ def check_too_many_directions(case: Case) -> None:
 
 
 def check_progress_rises_to_the_total(case: Case) -> None:
-    seen: list[tuple[int, int]] = []
-    case.discover(progress=lambda done, total: seen.append((done, total)))
-    assert seen or not case.cls(**case.params).steps, "a training reports progress"
+    """And never runs ahead of the images made, nor leaves half of the work unreported."""
+    gans, seen = case.gans(), []
+    with count_images(*gans) as count:
+        case.discover(gans, progress=lambda done, total: seen.append((done, total, count.images)))
+    steps = case.cls(**case.params).steps
+    assert seen or not (steps or count.images), "who trains or makes images reports progress"
     if seen:
-        done = [d for d, _ in seen]
-        assert done == sorted(done) and seen[-1][0] == seen[-1][1] and len({total for _, total in seen}) == 1
+        done, totals, images = map(list, zip(*seen))
+        assert done == sorted(done) and done[-1] == totals[-1] and len(set(totals)) == 1
+        assert not steps or totals[0] == steps, "the total of a training is its steps"
+        assert all(i >= count.images * d / totals[0] - 1e-6 for d, i in zip(done, images)), "more said than done"
+        silent = max(np.diff([0, *done])) > totals[0] / 2
+        assert not (silent and (steps or count.images)), "half of the work passed without a word"
 
 
 def check_resumes_to_the_same_answer(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +240,28 @@ def check_says_why_on_a_broken_generator(case: Case) -> None:
         assert gap(case.usual, answer) == 0, "nonsense was returned without a word"
 
 
+def check_says_where_images_turn_nan(case: Case) -> None:
+    """Good for the first half of its images, NaN then: an error with the method's name and, if it trains, the step."""
+    gans, whole, made = case.gans(), case.cls(**case.params).images(), [0]
+
+    def spoilt(function):
+        def call(latent, *args, **kwargs):
+            made[0] += len(latent)
+            out = function(latent, *args, **kwargs)
+            return out if made[0] <= whole // 2 else out * float("nan")
+        return call
+
+    for gan in gans:
+        for name in ("synthesize", "activations"):
+            object.__setattr__(gan, name, spoilt(getattr(gan, name)))
+    if not whole:
+        assert gap(case.usual, case.discover(gans)) == 0
+        return
+    with pytest.raises(DiscoveryError, match=re.escape(case.cls.name)) as error:
+        case.discover(gans)
+    assert "step" in str(error.value) or not case.cls(**case.params).steps
+
+
 def check_half_precision_generators_work(case: Case) -> None:
     for directions in case.discover([gan.bfloat16() for gan in case.gans()]):
         assert torch.isfinite(moves(directions)).all()
@@ -242,11 +281,23 @@ def check_counts_its_images(case: Case) -> None:
     assert count.images == case.cls(**case.params).images()
 
 
+def check_own_objective_falls(case: Case) -> None:
+    """The last steps cost less than the same draws do with every learning rate at zero, on average over seeds."""
+    rates = {f.name: 0.0 for f in dataclasses.fields(case.cls) if f.name == "lr" or f.name.endswith("_lr")}
+    if not case.cls(**case.params).steps or case.cls.objective_why_not:
+        return
+    assert rates, "a training has a learning rate `lr`"
+    gains = []
+    for seed in range(2):
+        still, trained = (case.discover(seed=seed, params={**case.full, "n_steps": 30, **more})[0].notes["loss_last"]
+                          for more in (rates, {}))
+        gains.append(still - trained)
+    assert np.mean(gains) > 0, f"the loss does not fall: {gains}; mend it, or say objective_why_not"
+
+
 def check_recovers_planted_factors(case: Case) -> None:
-    """Better than random directions by the margin that the class claims, in w and fed with z."""
-    if case.cls.beats_random_by is None:
-        return  # ``check_says_what_it_is`` asks for the reason
-    floor = CASES["random"]
+    """Better than random directions by the margin that the class claims, in w and fed with z; or else not better."""
+    floor, gains = CASES["random"], []
     for space in ("w", "z"):
         gans = case.gans(space)
         k = case.cls(**case.full).n_directions
@@ -254,7 +305,11 @@ def check_recovers_planted_factors(case: Case) -> None:
         found = np.mean([recovery(d, gan) for d, gan in zip(answer, gans, strict=True)])
         chance = np.mean([recovery(floor.discover([gan], seed, {"n_directions": k})[0], gan)
                           for gan in gans for seed in range(5)])
-        assert found - chance >= case.cls.beats_random_by, f"{space}: {found:.3f}, random {chance:.3f}"
+        gains.append(found - chance)
+    if case.cls.beats_random_by is not None:
+        assert min(gains) >= case.cls.beats_random_by, f"better than random by {gains} (in w, fed with z)"
+    else:
+        assert min(gains) < 0.1, f"better than random by {gains} (in w, fed with z): say so in beats_random_by"
 
 
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
