@@ -31,12 +31,16 @@ class AttributeOracle(nn.Module, ABC):
 class FeatureExtractor(nn.Module, ABC):
     """Turns images into features that mean something.
 
+    One class a file in ``oracles/``; those with a name are found by being there. Frozen (no parameter wants a
+    gradient), in evaluation mode, deterministic. A constructor's parameters are what a suite may say beside the name;
+    all constructors take ``input_size``, the side in pixels that images are resampled to, which profiles choose.
+
     Attributes:
         name: as in suites and tables.
         width: F, the number of features.
     """
 
-    name: str
+    name: str = ""
     width: int
 
     @abstractmethod

@@ -1,18 +1,48 @@
-"""The judges by name, as suites write them."""
+"""The judges by name, as suites write them. Extractors are found by being there: a class in a module of this folder."""
 
 from __future__ import annotations
 
 import inspect
+from typing import get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
-from methods.registry import UnknownName, did_you_mean
+import oracles
+from methods.registry import UnknownName, did_you_mean, find_classes, pick
 from oracles.base import AttributeOracle, FeatureExtractor
 from oracles.classifier import ARCHITECTURES, load_oracle
-from oracles.efficientnet import EfficientNetLite0
 
-EXTRACTORS: dict[str, type[FeatureExtractor]] = {cls.name: cls for cls in (EfficientNetLite0,)}
+NOT_EXTRACTORS = frozenset({"base", "classifier", "density_ratio", "registry", "training"})
 ORACLES: tuple[str, ...] = tuple(ARCHITECTURES)
+
+
+def load_all() -> tuple[dict[str, type[FeatureExtractor]], dict[str, str]]:
+    """Every feature extractor and every file that could not be loaded; see ``find_classes``."""
+    return find_classes(oracles, (FeatureExtractor,), "extractor", NOT_EXTRACTORS)
+
+
+def check(name: str, params: dict[str, object] | None = None) -> type[FeatureExtractor]:
+    """The class of that name, once ``params`` are known to be parameters of it and of the right types.
+
+    Raises:
+        UnknownName: no such extractor, or no such parameter; the message names the nearest.
+        ValueError: a parameter is missing or of another type.
+    """
+    cls, params = pick(name, "extractor", *load_all()), params or {}
+    known, types = inspect.signature(cls).parameters, get_type_hints(cls.__init__)
+    for key, value in params.items():
+        if key not in known:
+            raise UnknownName(f"{name}: " + did_you_mean("parameter", key, list(known)))
+        try:
+            TypeAdapter(types[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{name}: {key}: {error.errors()[0]['msg']}; got {value!r}") from error
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in params:
+            raise ValueError(f"{name}: the parameter {key} is missing; a suite gives it as "
+                             f"extractor: {{name: {name}, {key}: ...}}")
+    return cls
 
 
 def extractor(name: str, **params: object) -> FeatureExtractor:
@@ -20,15 +50,10 @@ def extractor(name: str, **params: object) -> FeatureExtractor:
 
     Raises:
         UnknownName: no such extractor, or no such parameter; the message names the nearest.
-        ValueError: its weights are not installed (the message says what to install), or a parameter out of range.
+        ValueError: its package or weights are missing (the message says what to install or fetch) or altered, or a
+            parameter is missing, of another type or out of range.
     """
-    if name not in EXTRACTORS:
-        raise UnknownName(did_you_mean("extractor", name, list(EXTRACTORS)))
-    known = list(inspect.signature(EXTRACTORS[name]).parameters)
-    for key in params:
-        if key not in known:
-            raise UnknownName(f"{name}: " + did_you_mean("parameter", key, known))
-    return EXTRACTORS[name](**params)
+    return check(name, params)(**params)
 
 
 def oracle(name: str, device: torch.device | str = "cpu") -> AttributeOracle:

@@ -1,0 +1,90 @@
+"""From a generator's images to a pretrained network's input: resize and normalise, in torch, with gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # openai/CLIP, clip.py
+MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's codes, as preprocessor_config.json has them
+
+
+class Preprocessing(nn.Module):
+    """Images [N, 3, H, W] in [-1, 1] -> [N, 3, size, size], normalised.
+
+    The whole image is resampled (antialiased), without the central crop that photographs of ImageNet get: what
+    distinguishes faces, such as hats, is at the border. Values outside [-1, 1], as generators make them, are not
+    clamped, so that they keep their gradient.
+
+    Args:
+        size: side of the network's input in pixels.
+        mean, deviation: of the three channels, for pixels in 0..1 (times 255 ``rescale``).
+        mode: "bilinear" or "bicubic".
+        rescale: what pixels of 0..255 are multiplied by before the mean is subtracted.
+    """
+
+    def __init__(self, size: int, mean: tuple[float, ...], deviation: tuple[float, ...], mode: str,
+                 rescale: float = 1 / 255) -> None:
+        super().__init__()
+        self.size, self.mode = size, mode
+        mean, deviation = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (mean, deviation))
+        self.register_buffer("gain", (127.5 * rescale / deviation).float())
+        self.register_buffer("offset", ((127.5 * rescale - mean) / deviation).float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[-2:] != (self.size, self.size):
+            images = F.interpolate(images, size=(self.size, self.size), mode=self.mode, antialias=True,
+                                   align_corners=False)
+        return images * self.gain + self.offset
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size}, {self.mode})"
+
+
+def check_size(size: int, multiple: int, who: str) -> int:
+    """``size`` if it is a positive multiple of the network's stride or patch; else ValueError."""
+    if size < multiple or size % multiple:
+        raise ValueError(f"extractor {who}: input_size is {size}, expected a multiple of {multiple}")
+    return size
+
+
+def from_settings(settings: dict[str, Any], input_size: int | None, multiple: int, who: str) -> Preprocessing:
+    """The preprocessing that a ``preprocessor_config.json`` describes.
+
+    ``input_size`` replaces its size. The size is that of the crop where it has one, since that is what the network
+    sees; the resampling filter, factor, mean and deviation are taken as they are.
+
+    Raises:
+        ValueError: a setting is missing or not supported, or the size is no multiple of ``multiple``.
+    """
+    size = settings.get("crop_size") if settings.get("do_center_crop") else None
+    size = _side(size or settings.get("size"), who) if input_size is None else input_size
+    resample = settings.get("resample", 2)
+    if resample not in MODES:
+        raise ValueError(f"extractor {who}: preprocessor_config.json has resample {resample!r}, expected 2 (bilinear) "
+                         "or 3 (bicubic)")
+    normalise = settings.get("do_normalize", True)
+    mean, deviation = ((settings.get(key) if normalise else default)
+                       for key, default in (("image_mean", (0.0,) * 3), ("image_std", (1.0,) * 3)))
+    if not (_triple(mean) and _triple(deviation) and min(deviation) > 0):
+        raise ValueError(f"extractor {who}: preprocessor_config.json has image_mean {mean!r} and image_std "
+                         f"{deviation!r}, expected three numbers each, deviations above 0")
+    rescale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    return Preprocessing(check_size(size, multiple, who), tuple(mean), tuple(deviation), MODES[resample], rescale)
+
+
+def _side(size: Any, who: str) -> int:
+    """The side of a square size in any of its spellings: 224, {height, width} or {shortest_edge}."""
+    sides = set(size.values()) if isinstance(size, dict) else {size}
+    if len(sides) != 1 or not isinstance(side := sides.pop(), int):
+        raise ValueError(f"extractor {who}: preprocessor_config.json has size {size!r}, expected one side of a square "
+                         "in pixels; give input_size")
+    return side
+
+
+def _triple(values: Any) -> bool:
+    return isinstance(values, list | tuple) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
