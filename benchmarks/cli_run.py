@@ -19,6 +19,7 @@ from benchmarks.config import ConfigError, Entry
 from benchmarks.job import Job
 from methods import registry
 from metrics import registry as metric_registry
+from oracles import registry as extractors
 
 RUNS = Path(__file__).parent.parent / "results" / "runs"
 
@@ -249,7 +250,7 @@ def check(args: argparse.Namespace) -> int:
 
 def add_list(commands) -> None:
     """``list``: what there is."""
-    p = commands.add_parser("list", help="list suites, profiles, methods and metrics")
+    p = commands.add_parser("list", help="list suites, profiles, methods, metrics and extractors")
     p.set_defaults(function=list_all)
 
 
@@ -257,7 +258,8 @@ def list_all(args: argparse.Namespace) -> int:
     """Prints every name that the other commands take, and files that could not be loaded with the reason."""
     print("suites:   " + ", ".join(config.names(config.SUITES)))
     print("profiles: " + ", ".join(config.names(config.PROFILES)))
-    for what, (found, broken) in (("methods", registry.load_all()), ("metrics", metric_registry.load_all())):
+    for what, (found, broken) in (("methods", registry.load_all()), ("metrics", metric_registry.load_all()),
+                                  ("extractors", extractors.load_all())):
         print(f"{what}:")
         for name, cls in found.items():
             print(f"  {name:20} {(cls.__doc__ or '').strip().splitlines()[0]}")
