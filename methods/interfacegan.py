@@ -35,12 +35,22 @@ class InterFaceGAN(DirectionMethod):
     ``min_left`` of the normal is passed over: it is another name for the same thing, and what is left is
     noise.
 
+    Boundaries are those of single latents, in z or in w. A w+ code is edited by adding the same normal to each of its
+    rows, as in the official code; ``layers`` does so for some rows only (rows of w+, as in SeFa).
+
+    Defaults that are the official code's: ``selection`` (its ``chosen_num_or_ratio``), ``train_share``, C = 1, and
+    500,000 latents. Differs from it in ``min_selected``, which only small samples notice, in leaving
+    attributes with fewer examples at their number, and in choosing conditions.
+
     Args:
         n_samples: latents to synthesise and score.
         space: "z", "w", or None for the generator's own.
-        selection: share of the sample taken at each end; ``min_selected``: at least so many.
-        train_share: of the selected.
-        n_conditions: 0 for plain boundaries.
+        layers: rows of w+ that an edit moves ("all", one, or several); for boundaries in w.
+        selection: share of the sample taken at each end if below 1, else a number of latents; at most half the sample.
+        min_selected: at least so many where ``selection`` is a share.
+        train_share: of the selected; the others validate.
+        n_conditions: how many attributes each is conditioned on; 0 for plain boundaries, "all" for every one that
+            ``min_left`` allows, the most correlated first.
         min_left: in 0..1, the length that a unit normal must keep.
     Raises:
         DiscoveryError: the teacher has fewer than K attributes, or its scores are not finite.
@@ -54,11 +64,21 @@ class InterFaceGAN(DirectionMethod):
 
     n_samples: int = 500_000
     space: str | None = None
+    layers: str | int | tuple[int, ...] = "all"
     selection: float = 0.02
     min_selected: int = 400
     train_share: float = 0.7
-    n_conditions: int = 2
+    n_conditions: int | str = 2
     min_left: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.train_share < 1 and (0 < self.selection <= 0.5 or self.selection >= 1)):
+            raise ValueError(f"interfacegan: train_share={self.train_share} must lie between 0 and 1, and "
+                             f"selection={self.selection} between 0 and 0.5 (a share) or from 1 on (a number)")
+        if self.n_conditions != "all" and (isinstance(self.n_conditions, str) or self.n_conditions < 0):
+            raise ValueError(f'interfacegan: n_conditions={self.n_conditions!r}, expected 0 or more, or "all"')
+        if not 0 <= self.min_left <= 1:
+            raise ValueError(f"interfacegan: min_left={self.min_left}, expected 0 to 1")
 
     def images(self) -> int:
         return self.n_samples
@@ -66,9 +86,10 @@ class InterFaceGAN(DirectionMethod):
     def discover(self, generator: Generator, context: Context) -> Directions:
         teacher = context.need("teacher", self.name)
         space = vector_space(generator, self.space, self.name)
-        if not (0 < self.train_share < 1 and 0 < self.selection <= 0.5):
-            raise ValueError(f"interfacegan: train_share={self.train_share} must lie between 0 and 1, and "
-                             f"selection={self.selection} between 0 and 0.5")
+        layers = generator.layer_ids(self.layers)
+        if layers is not None and space != "w":
+            raise ValueError(f"interfacegan: layers={self.layers} are rows of w+, but the boundaries are those of "
+                             f'{space}; use space="w", or layers="all"')
         if self.n_samples < 2 * FEW:
             raise ValueError(f"interfacegan: n_samples={self.n_samples}, expected {2 * FEW} or more")
         if len(teacher.names) < self.n_directions:
@@ -77,7 +98,7 @@ class InterFaceGAN(DirectionMethod):
         latents, scores = self._score(generator, context, space)
         rarer = torch.minimum((scores > 0).sum(dim=0), (scores < 0).sum(dim=0))  # [M]
         supported = torch.tensor(teacher.readable) & (rarer >= FEW)
-        wanted = min(max(int(self.selection * len(scores)), self.min_selected), len(scores) // 2)
+        wanted = self.wanted(len(scores))
         normals, accuracy = [], []
         for m in range(scores.shape[1]):
             chosen = min(wanted, int(rarer[m])) if supported[m] else wanted
@@ -95,7 +116,12 @@ class InterFaceGAN(DirectionMethod):
         notes = {"attributes": [names[m] for m in order], "accuracy": [accuracy[m] for m in order],
                  "supported": [bool(supported[m]) for m in order],
                  "conditions": [[names[j] for j in conditions[m]] for m in order]}
-        return Vectors(vectors, space, notes=notes)
+        return Vectors(vectors, space, notes=notes, layers=layers, n_layers=generator.n_layers)
+
+    def wanted(self, n: int) -> int:
+        """How many of n latents are taken at each end."""
+        share = self.selection < 1
+        return min(max(int(self.selection * n), self.min_selected) if share else int(self.selection), n // 2)
 
     @torch.no_grad()
     def _score(self, generator: Generator, context: Context, space: str) -> tuple[Tensor, Tensor]:
@@ -131,7 +157,7 @@ class InterFaceGAN(DirectionMethod):
         """Attributes to condition ``primal`` on, most ``related`` [M] first; those below 0 are never chosen."""
         chosen: list[int] = []
         for j in related.argsort(descending=True, stable=True).tolist():
-            if len(chosen) == self.n_conditions or related[j] < 0:
+            if len(chosen) == self.n_conditions or related[j] < 0:  # never equal to "all"
                 break
             if j != primal and project_out(normals[primal], normals[[*chosen, j]]).norm() >= self.min_left:
                 chosen.append(j)
