@@ -1,0 +1,134 @@
+"""The least that a training step of each method costs: its images, those with gradient apart, and what looks at them.
+
+A floor makes the images that a step's mathematics needs and runs them, forward and where needed backward, through the
+networks that look at them. Nothing else: no loss, no directions, no optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.generators.base import Generator
+from benchmarks.perf.setup import Setup
+from benchmarks.perf.timing import Task
+from methods._penalised import Penalised
+from methods._reconstructors import ResNet18, build_reconstructor
+from methods.base import DirectionMethod, PairedMethod
+from methods.contrafeat import FeatureContrast
+from methods.latentclr import LatentCLR
+from methods.voynov import Voynov
+from methods.xga import XGA, XGARelease
+from methods.xga_release_baselines import HessianXGARelease, JacobianXGARelease, VoynovXGARelease
+from methods.xga_single import XGASingle
+
+Look = Callable[[Generator, Tensor], Tensor]
+Judge = Callable[[Tensor, Tensor], Sequence[Tensor]]  # images without and with gradient to what a loss would be of
+
+
+def _image(generator: Generator, latents: Tensor) -> Tensor:
+    return generator.synthesize(latents)
+
+
+def _nothing(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+    return (moved,)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """One step's least.
+
+    Args:
+        plain, moved: images of each generator without and with gradient.
+        look: generator and latents to images, or to activations. judge: what looks at them.
+    """
+
+    generators: Sequence[Generator]
+    latents: Tensor
+    chunk: int
+    plain: int
+    moved: int
+    look: Look = _image
+    judge: Judge = _nothing
+
+    def __call__(self) -> None:
+        with torch.no_grad():
+            plain = self._images(self._rows(self.plain)) if self.plain else torch.empty(0)
+        moved = self._images(self._rows(self.moved).requires_grad_())
+        out = self.judge(plain, moved)
+        torch.autograd.backward(out, [torch.full_like(x, 1e-3) for x in out])
+
+    def _rows(self, n: int) -> Tensor:
+        return self.latents[torch.arange(n) % len(self.latents)]
+
+    def _images(self, latents: Tensor) -> Tensor:
+        return torch.cat([self.look(generator, part) for generator in self.generators
+                          for part in latents.split(self.chunk)])
+
+
+def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
+    """The floor of a step of ``method``, or None where none is stated here."""
+    one, both, chunk = setup.pair[:1], setup.pair, setup.sizes.chunk
+    if isinstance(method, (XGA, XGASingle)):
+        gans = one if isinstance(method, XGASingle) else both
+        moved = method.n_directions if method.per_step is None else method.per_step
+        # the release throws away one generator's images of the directions that a step does not move
+        still = method.n_directions - moved
+        plain = method.batch * (1 + (still / 2 if isinstance(method, XGARelease) else still))
+        return Floor(gans, setup.latents(64), chunk, round(plain), method.batch * moved, judge=_features(setup))
+    batch = getattr(method, "batch", 0)
+    if isinstance(method, Voynov):
+        judge = build_reconstructor(method.reconstructor, method.n_directions, one[0].resolution,
+                                    torch.Generator().manual_seed(0))
+        return Floor(one, setup.latents(batch), chunk, batch, batch, judge=judge)
+    if isinstance(method, LatentCLR):
+        layer = one[0].layer_names[method.layer]
+        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_directions,
+                     lambda generator, latents: generator.activations(latents, layer))
+    if isinstance(method, Penalised) and not method.exact:
+        moved = method.per_sample // method.probes * method.probes  # OroJaR's images at w = 0 need no gradient
+        return Floor(one, setup.latents(batch), chunk, batch * (method.per_sample - moved), batch * moved)
+    if isinstance(method, FeatureContrast) and method.variant == "binary":
+        return Floor(one, setup.latents(batch), chunk, batch, 3 * batch // 2, judge=_maps(setup))
+    if isinstance(method, HessianXGARelease):
+        return Floor(one, setup.latents(batch), chunk, batch, 2 * batch * method.n_drawn)
+    if isinstance(method, JacobianXGARelease):
+        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_drawn)
+    if isinstance(method, VoynovXGARelease):
+        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_drawn, judge=_frozen_resnet(method))
+    return None
+
+
+def _features(setup: Setup) -> Judge:
+    """The extractor's features of all images, as many at a time as are synthesised."""
+    def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+        chunk = setup.sizes.chunk
+        with torch.no_grad():
+            for part in plain.split(chunk):
+                setup.extractor.features(part)
+        return [setup.extractor.features(part) for part in moved.split(chunk)]
+    return judge
+
+
+def _maps(setup: Setup) -> Judge:
+    """The extractor's maps of all images."""
+    def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+        chunk = setup.sizes.chunk
+        with torch.no_grad():
+            for part in plain.split(chunk):
+                setup.extractor.maps(part)
+        return [stage for part in moved.split(chunk) for stage in setup.extractor.maps(part)]
+    return judge
+
+
+def _frozen_resnet(method: VoynovXGARelease) -> Judge:
+    network: nn.Module = ResNet18(method.n_directions, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
+
+    def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+        pairs = torch.cat((plain.repeat(method.n_drawn, 1, 1, 1), moved), dim=1)
+        return (F.normalize(network.features(pairs), dim=1),)
+    return judge

@@ -1,0 +1,81 @@
+"""Goal 7: the contrastive losses beside loops over rows and pairs, written from their formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.perf.report import Row
+from benchmarks.perf.setup import Setup
+from benchmarks.perf.timing import Ratio, interleaved
+from methods._contrastive import cross_gan_loss, latentclr_loss
+
+K = 16
+WIDTH = 1280  # features a row, as the extractor has them
+CLOSE = 1e-6  # values and gradients may differ by so much
+TIMES = 5  # calls in one measurement: a loss takes a millisecond
+
+
+def looped_latentclr(features: Tensor, k: int, temperature: float = 0.5) -> Tensor:
+    """LatentCLR's loss (Yueksel et al., ICCV 2021, Sec. 3), a row at a time; see ``latentclr_loss``."""
+    classes = torch.arange(k).repeat_interleave(len(features) // k)
+    losses = []
+    for r, row in enumerate(features):
+        similar = (temperature * (features @ row).abs()).exp()
+        positive = similar[(classes == classes[r]) & (torch.arange(len(features)) != r)]
+        losses.append(-(positive.mean() / similar[classes != classes[r]].mean()).log())
+    return torch.stack(losses).mean()
+
+
+def looped_cross_gan(first: Tensor, second: Tensor, n: int, overlap: Tensor, other_weight: float = 0.1,
+                     temperature: float = 0.5) -> Tensor:
+    """xGA's loss (Olson et al., CVPR 2023, eq. 3), a row at a time; see ``cross_gan_loss``."""
+    features, batch = torch.cat((first, second)), len(first) // n
+    own = torch.arange(n)
+    classes = torch.cat((own, torch.where(overlap, own, own + n))).repeat_interleave(batch)
+    client = torch.arange(len(features)) >= len(first)
+    total, pairs = 0.0, 0
+    for r, row in enumerate(features):
+        similar = (temperature * (features @ row)).exp()
+        denominator = similar[classes != classes[r]].sum()
+        positive = (classes == classes[r]) & (torch.arange(len(features)) != r)
+        weights = torch.where(client[positive] == client[r], 1.0, other_weight)
+        total = total - (weights * (similar[positive] / denominator).log()).sum()
+        pairs += int(positive.sum())
+    return total / pairs
+
+
+def measure(setup: Setup) -> Iterator[Row]:
+    """Loop over matrix expression, forward and backward. Raises RuntimeError where they do not agree."""
+    n = setup.sizes.rows
+    features = F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
+    overlap = torch.arange(K) < 12
+    for name, loop, here in (
+            ("LatentCLR", lambda x: looped_latentclr(x, K), lambda x: latentclr_loss(x, K)[0]),
+            ("xGA", lambda x: looped_cross_gan(*x.chunk(2), K, overlap),
+             lambda x: cross_gan_loss(*x.chunk(2), K, overlap)[0])):
+        check(name, value_and_gradient(loop, features), value_and_gradient(here, features))
+        found = interleaved({"loop": lambda f=loop: value_and_gradient(f, features),
+                             "here": lambda f=here: value_and_gradient(f, features)}, setup.repeats, TIMES)
+        yield Row(7, f"{name}'s loss and gradient, {n} rows: loop over rows / here", 4, 10,
+                  Ratio.of(found["loop"], found["here"]), at_most=False)
+
+
+def value_and_gradient(loss: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
+    """A loss and its gradient by the features."""
+    features = features.detach().requires_grad_()
+    value = loss(features)
+    value.backward()
+    return value.detach(), features.grad
+
+
+def check(name: str, loop: tuple[Tensor, Tensor], here: tuple[Tensor, Tensor]) -> None:
+    """RuntimeError unless values and gradients agree."""
+    for what, a, b in zip(("values", "gradients"), loop, here):
+        off = (a - b).abs().max().item()
+        if not off <= CLOSE:
+            raise RuntimeError(f"{name}'s loss: {what} of the loop and of the project differ by {off:.2g}, expected "
+                               f"{CLOSE:g} at most")

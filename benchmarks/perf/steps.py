@@ -1,0 +1,40 @@
+"""Goal 4: a training step of every method over its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.perf.floors import floor
+from benchmarks.perf.report import Row
+from benchmarks.perf.setup import Setup
+from benchmarks.perf.timing import Ratio, Turns
+from methods import registry
+
+
+def trained() -> list[str]:
+    """Names of the methods that are trained in steps."""
+    return sorted(name for name, cls in registry.load_all()[0].items() if cls.published_steps())
+
+
+def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
+    """Step over floor for each method that has one (``only``: for that one)."""
+    for name in trained():
+        if only not in (None, name):
+            continue
+        method = registry.build(name, setup.sizes.methods.get(name, {}) | {"n_steps": setup.repeats + 1})
+        least = floor(method, setup)
+        if least is None:
+            continue
+        turns = Turns(least)
+        context = setup.context(progress=turns)
+        if method.paired:
+            method.discover_pair(*setup.pair, context)
+        else:
+            method.discover(setup.pair[0], context)
+        yield Row(4, f"training step over its floor: {name}, batch {method.batch}", 1.15, 1.05,
+                  Ratio.of(turns.above, turns.below), at_most=True)
+
+
+def without_floor(setup: Setup) -> list[str]:
+    """Trained methods that no floor is stated for."""
+    return [name for name in trained() if floor(registry.build(name, setup.sizes.methods.get(name, {})), setup) is None]
