@@ -28,8 +28,12 @@ class Hessian(Penalised):
     """Orthonormal directions of small Hessian penalty (Peebles et al., ECCV 2020, arXiv:2008.10599, Sec. 3 and 4.3).
 
     The generator is seen as a function of coefficients w of the directions, ``G(z + w Q)``; the penalty asks that its
-    Hessian by w have small entries off the diagonal, so that no direction changes what another does. It is estimated
-    by Rademacher vectors and central differences at a random one-hot w, of size uniform in [-5, 5].
+    Hessian H by w have small entries off the diagonal, so that no direction changes what another does::
+
+        min over Q, Q Q^T = 1, of  E_z,w mean_outputs Var_v(v^T H v),   v in {-1, 1}^K
+        v^T H v  ~  (G(z + (w + e v) Q) - 2 G(z + w Q) + G(z + (w - e v) Q)) / e^2
+
+    at a random one-hot w, of size uniform in [-5, 5]; e is ``epsilon``.
 
     Defaults are the official discovery script's: 2 probes, differences of 0.1, mean, image only, Adam 0.01, 50,000
     steps of 96 latents, Kaiming-normal start, Gram-Schmidt in every step with gradient through it. K is 16 here

@@ -28,8 +28,13 @@ def jacobian_penalty(first: Tensor, reduction: str = "mean") -> Tensor:
 class Jacobian(Penalised):
     """Orthonormal directions of small OroJaR penalty (Wei et al., ICCV 2021, arXiv:2108.07668, Sec. 3 and 4).
 
-    The penalty asks that the columns of the Jacobian of ``G(z + w Q)`` by the coefficients w be orthogonal: that each
-    direction change the image in its own way. It is estimated by Rademacher vectors and one-sided differences at w = 0.
+    The penalty asks that the columns of the Jacobian J of ``G(z + w Q)`` by the coefficients w be orthogonal: that each
+    direction change the image in its own way::
+
+        min over Q, Q Q^T = 1, of  E_z Var_v(|J v|^2),   v in {-1, 1}^K
+        J v  ~  (G(z + e v Q) - G(z)) / e
+
+    at w = 0, by one-sided differences; e is ``epsilon``.
 
     Defaults are the official discovery script's: 2 probes, differences of 0.1, mean, image only, Adam 0.01, 50,000
     steps of 32 latents, Kaiming-normal start, Gram-Schmidt in every step with gradient through it. K is 16 here

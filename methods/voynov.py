@@ -29,8 +29,10 @@ COLUMNS: dict[str, type[VectorModel]] = {"unit": UnitColumns, "orthonormal": Exp
 class Voynov(DirectionMethod):
     """Directions learned together with a reconstructor (Voynov & Babenko, ICML 2020, arXiv:2002.03754, Sec. 3).
 
-    The reconstructor sees an image and its edit and says which direction was applied (cross-entropy) and how far
-    (mean absolute error); both learn to make that easy (eq. 1).
+    The reconstructor R sees an image and its edit and says which direction was applied (cross-entropy) and how far (mean
+    absolute error); both learn to make that easy (eq. 1)::
+
+        min over A, R of  E_z,k,s [ CE(k, k') + lambda |s - s'| ],   (k', s') = R(G(z), G(z + s A e_k))
 
     Defaults are the paper's (Sec. 3.3, 4): shifts uniform in [-6, 6], none nearer to zero than 0.5; weight 0.25; Adam,
     1e-4 for both; 100,000 steps (ProgGAN: 200,000), batch 32 (BigGAN's; 10 for ProgGAN, 128 for small images). K is 16
