@@ -1,14 +1,16 @@
-"""The commands that make and check what the embedded suite stands on: ``zoo``, ``train-zoo`` and ``train-oracle``."""
+"""The commands that make and check what suites stand on: ``zoo``, ``train-zoo`` and ``train-oracle``."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+RENDERED = ("scorer", "teacher")
+
 
 def add_zoo(commands) -> None:
     """``zoo check``: the fitness report."""
-    p = commands.add_parser("zoo", help="report whether a zoo's GANs are fit for the benchmark")
+    p = commands.add_parser("zoo", help="report whether the mini zoo's GANs are fit for the benchmark")
     p.add_argument("action", choices=("check",))
     p.add_argument("--zoo", default="mini", metavar="NAME")
     p.add_argument("--samples", type=int, default=2000, metavar="N", help="images per GAN (default: 2000)")
@@ -18,40 +20,113 @@ def add_zoo(commands) -> None:
 
 def zoo_check(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a GAN is unfit."""
+    from benchmarks.generators.zoo import load_zoo
     from benchmarks.zoo_report import check_zoo
+    zoo = load_zoo(args.zoo)
+    if zoo.name != "mini":
+        raise ValueError(f"zoo check: {zoo.title} was not trained on rendered faces, which this report compares with")
     return check_zoo(args.zoo, args.samples, args.out)
 
 
+def _add_data(p) -> None:
+    p.add_argument("--data", type=Path, metavar="DIR", help="celeba: the folder with img_align_celeba/ (or .zip), "
+                   "list_attr_celeba.txt and list_eval_partition.txt; else IDX files, a folder of images, or a zip")
+    p.add_argument("--resolution", type=int, metavar="R", help="pixels (default: celeba 64, sngan 32)")
+    p.add_argument("--crop", choices=("centre", "face"), default="centre", help="celeba: 178x178 pixels, or the "
+                   "128x128 of Progressive GAN's CelebA")
+    p.add_argument("--cache", type=Path, default=Path(".training/images"), metavar="DIR", help="decoded images")
+
+
+def _data(args: argparse.Namespace, command: str) -> Path:
+    if args.data is None:
+        raise ValueError(f"{command}: say where the data are with --data")
+    return args.data
+
+
 def add_train_zoo(commands) -> None:
-    """``train-zoo``: makes a zoo again."""
-    p = commands.add_parser("train-zoo", help="train a zoo's GANs from nothing, or go on where training stopped")
-    p.add_argument("zoo", choices=("mini",))
+    """``train-zoo``: makes a zoo."""
+    p = commands.add_parser("train-zoo", help="train a zoo's GANs from nothing, or go on where training stopped; under "
+                            "torchrun the processes share each batch")
+    p.add_argument("zoo", choices=("mini", "celeba", "sngan"), help="mini: rendered faces; celeba: the paper's eight "
+                   "subsets and a control; sngan: one SN-GAN of MNIST (IDX) or of any images")
     p.add_argument("--only", action="append", metavar="NAME", help="only this GAN; may be repeated")
-    p.add_argument("--images", type=int, default=200_000, metavar="N",
-                   help="images that each GAN sees (default: 200000)")
+    p.add_argument("--images", type=int, metavar="N", help="images that each GAN sees (default: mini 200000, celeba "
+                   "5000000, sngan 6400000)")
     p.add_argument("--device", default="cpu")
     p.add_argument("--workers", type=int, default=1, metavar="N", help="GANs trained side by side")
     p.add_argument("--out", type=Path, default=Path(".training"), metavar="DIR", help="state, samples and weights")
+    _add_data(p)
     p.set_defaults(function=train_zoo)
 
 
 def train_zoo(args: argparse.Namespace) -> int:
     """Trains until every chosen GAN has seen its images."""
+    from benchmarks.training.distributed import joined
+    if args.zoo == "sngan":
+        return _train_sngan(args)
+    from benchmarks.training import data_zoo
     from benchmarks.training.zoo_training import train_zoo as train
-    train(args.only, args.images, args.out, args.device, args.workers)
+    if args.zoo == "mini":
+        with joined(args.device) as group:
+            train(args.only, args.images or 200_000, args.out, group.device, args.workers, group=group)
+        return 0
+    resolution = args.resolution or 64
+    if resolution not in data_zoo.RESOLUTIONS:
+        raise ValueError(f"train-zoo celeba: resolution is {resolution}, expected one of {data_zoo.RESOLUTIONS}")
+    source = data_zoo.CelebASource(_data(args, "train-zoo celeba"), resolution, args.crop, args.cache)
+    with joined(args.device) as group:
+        train(args.only, args.images or 5_000_000, args.out, group.device, args.workers,
+              config=data_zoo.celeba_config(resolution, group.device), source=source, group=group)
+    return 0
+
+
+def _train_sngan(args: argparse.Namespace) -> int:
+    from benchmarks.data.folder import folder
+    from benchmarks.data.idx import idx, is_idx
+    from benchmarks.training.sngan import train_sngan
+    path, resolution = _data(args, "train-zoo sngan"), args.resolution or 32
+    data = (idx(path, resolution, args.cache) if is_idx(path) else folder(path, resolution, cache=args.cache))
+    print(train_sngan(data, args.out, args.images or 6_400_000, args.device))
     return 0
 
 
 def add_train_oracle(commands) -> None:
-    """``train-oracle``: makes an attribute oracle again."""
-    p = commands.add_parser("train-oracle", help="train an attribute oracle of the rendered faces from nothing")
-    p.add_argument("oracle", choices=("scorer", "teacher"))
+    """``train-oracle``: makes an attribute oracle."""
+    p = commands.add_parser("train-oracle", help="train an attribute oracle from nothing; under torchrun the processes "
+                            "share each batch")
+    p.add_argument("oracle", choices=(*RENDERED, "celeba", "folder"), help="scorer, teacher: the mini zoo's; celeba: "
+                   "40 attributes; folder: images with an attributes.csv")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and card are written")
+    _add_data(p)
+    p.add_argument("--attributes", type=Path, metavar="CSV", help="folder: its attributes (default: attributes.csv in "
+                   "it)")
+    p.add_argument("--name", help="of the files (default: the network's)")
+    p.add_argument("--network", default="resnet50", choices=("resnet50", "resnet18", "small"))
+    p.add_argument("--epochs", type=int, default=10, metavar="N")
+    p.add_argument("--seed", type=int, default=101)
+    p.add_argument("--readable-from", type=float, default=0.0, metavar="B", help="balanced accuracy from which an "
+                   "attribute counts (default: 0, all, as in the papers)")
+    p.add_argument("--device", default="cpu")
     p.set_defaults(function=train_oracle)
 
 
 def train_oracle(args: argparse.Namespace) -> int:
-    """Trains one oracle and prints its card."""
+    """Trains one oracle and prints its path."""
     from oracles.training import train_oracle as train
-    print(train(args.oracle, args.out))
+    if args.oracle in RENDERED:
+        print(train(args.oracle, args.out))
+        return 0
+    from benchmarks.data.celeba import celeba
+    from benchmarks.data.folder import folder
+    from benchmarks.training.distributed import joined
+    from oracles.training import train_oracle_on
+    path, resolution = _data(args, f"train-oracle {args.oracle}"), args.resolution or 64
+    with joined(args.device) as group:
+        data = (celeba(path, resolution, args.crop, args.cache) if args.oracle == "celeba" else
+                folder(path, resolution, args.attributes, args.cache))
+        made = train_oracle_on(data, args.name or args.network, args.out, args.network, args.epochs, args.seed,
+                               readable_from=args.readable_from, group=group, crop=args.crop,
+                               progress=lambda done, total: print(f"{done} of {total} rounds", flush=True))
+        if group.leads:
+            print(made)
     return 0

@@ -18,6 +18,7 @@ from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.zoo import MANIFEST, MINI
 from benchmarks.training.config import GanConfig
 from benchmarks.training.data import data_hash, rendered, seeds
+from benchmarks.training.data_zoo import CelebASource
 from benchmarks.training.gan import TrainingError
 
 N_W_AVG = 100_000
@@ -39,7 +40,7 @@ def stored_state(generator: StyleGAN2) -> dict[str, torch.Tensor]:
     return half
 
 
-def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path) -> dict:
+def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path, source: CelebASource | None = None) -> dict:
     """Write ``<name>.safetensors`` of a training checkpoint into ``folder``; returns its entry for the manifest.
 
     Raises:
@@ -54,9 +55,15 @@ def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path) -> dict:
                             f"resolution begins after {config.half_images}")
     generator = config.generator(torch.Generator().manual_seed(0))
     generator.load_state_dict(state["ema"])
-    images, labels = rendered(name, state["n_images"], resolution=config.resolution, cache=cache)
-    facts = dict(name=name, subset=name, seed=state["seed"], data_seed=seeds(name)[0], images_seen=state["seen"],
-                 n_data=len(images), data_sha256=data_hash(images), config=config.as_dict())
+    if source is None:
+        images, labels = rendered(name, state["n_images"], resolution=config.resolution, cache=cache)
+        data_seed, digest = seeds(name)[0], data_hash(images)
+        rates = dict(zip(DRAWN, labels.double().mean(dim=0).tolist()))
+    else:
+        images = source(name)
+        data_seed, digest, rates = None, images.digest, images.rates()
+    facts = dict(name=name, subset=name, seed=state["seed"], data_seed=data_seed, images_seen=state["seen"],
+                 n_data=len(images), data_sha256=digest, config=config.as_dict())
     header = {key: json.dumps(value) for key, value in facts.items()}
     raw = as_safetensors(stored_state(generator), metadata=header)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,21 +71,26 @@ def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path) -> dict:
     part = path.with_suffix(".part")
     part.write_bytes(raw)
     os.replace(part, path)
-    rates = {attribute: round(rate, 5) for attribute, rate in zip(DRAWN, labels.double().mean(dim=0).tolist())}
+    rates = {attribute: round(rate, 5) for attribute, rate in rates.items()}
     return dict(file=path.name, sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw), images_seen=state["seen"],
-                seed=state["seed"], data_seed=facts["data_seed"], n_data=len(images), data_sha256=facts["data_sha256"],
+                seed=state["seed"], data_seed=data_seed, n_data=len(images), data_sha256=digest,
                 excludes=[list(pair) for pair in lacking(name)], rates=rates)
 
 
-def export_zoo(training: Path, folder: Path = MINI, names: Sequence[str] | None = None) -> Path:
+def export_zoo(training: Path, folder: Path = MINI, names: Sequence[str] | None = None,
+               source: CelebASource | None = None) -> Path:
     """Write weights and manifest of the mini zoo from the checkpoints in ``training``/mini; returns the manifest.
+
+    With a ``source`` it is the zoo trained on that, from the checkpoints in the folder of its name.
 
     The manifest is written last, so that a broken-off export is noticed: the old one no longer fits.
     """
     training, names = Path(training), tuple(names or SUBSETS)
-    gans = {name: export_gan(name, training / "mini" / f"{name}.pt", folder, training / "data") for name in names}
+    zoo, title = ("mini", "mini zoo (rendered faces)") if source is None else (source.name, source.title)
+    gans = {name: export_gan(name, training / zoo / f"{name}.pt", folder, training / "data", source)
+            for name in names}
     path = folder / MANIFEST
     part = path.with_suffix(".part")
-    part.write_text(yaml.safe_dump(dict(zoo="mini", title="mini zoo (rendered faces)", gans=gans), sort_keys=False))
+    part.write_text(yaml.safe_dump(dict(zoo=zoo, title=title, gans=gans), sort_keys=False))
     os.replace(part, path)
     return path

@@ -15,8 +15,11 @@ from filelock import FileLock, Timeout
 from benchmarks.data.subsets import SUBSETS, lacking
 from benchmarks.training.config import GanConfig
 from benchmarks.training.data import rendered, seeds
+from benchmarks.training.data_zoo import CelebASource
+from benchmarks.training.distributed import Group
 from benchmarks.training.export import export_zoo
 from benchmarks.training.gan import train_gan
+from benchmarks.training.together import trainer_for
 
 
 def seen(name: str, out_dir: Path) -> int:
@@ -30,11 +33,16 @@ def _say(text: str) -> None:
 
 
 def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device: str, config: GanConfig,
-               compiled: bool) -> None:
-    data, _ = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
+               compiled: bool, source: CelebASource | None = None, group: Group | None = None) -> None:
+    if source is None:
+        data, _ = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
+    else:
+        data = source(name).images
     until = min(images, seen(name, out_dir) + slice_images)
     trainer = train_gan(name, seeds(name)[1], out_dir, data, device, until=until, config=config, compiled=compiled,
-                        log=_say)
+                        log=_say, trainer=trainer_for(group))
+    if not trainer.leads:
+        return
     path = out_dir / f"{name}.json"
     part = path.with_suffix(".json.part")
     part.write_text(json.dumps(dict(seen=trainer.seen)))
@@ -42,7 +50,7 @@ def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device:
 
 
 def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, stop_at: float | None, device: str,
-          config: GanConfig, compiled: bool) -> None:
+          config: GanConfig, compiled: bool, source: CelebASource | None = None) -> None:
     torch.set_num_threads(1)
     while stop_at is None or time.time() < stop_at:
         # Read anew in each round: another worker may have finished a turn meanwhile.
@@ -53,7 +61,7 @@ def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, s
         for name in waiting:
             try:
                 with FileLock(out_dir / f"{name}.lock", timeout=0):
-                    _take_turn(name, out_dir, images, slice_images, device, config, compiled)
+                    _take_turn(name, out_dir, images, slice_images, device, config, compiled, source)
                     break
             except Timeout:  # another worker has it
                 continue
@@ -61,16 +69,29 @@ def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, s
             time.sleep(5)  # all that are left are in other hands
 
 
+def _work_together(names: Sequence[str], out_dir: Path, images: int, slice_images: int, stop_at: float | None,
+                   device: str, config: GanConfig, compiled: bool, source: CelebASource | None, group: Group) -> None:
+    """The processes of ``group`` train one GAN at a time, all of them the same."""
+    while True:
+        group.wait()  # the last turn's count is written
+        waiting = sorted((seen(name, out_dir), name) for name in names)
+        if waiting[0][0] >= images:
+            return
+        _take_turn(waiting[0][1], out_dir, images, slice_images, device, config, compiled, source, group)
+
+
 def train_zoo(only: Sequence[str] | None = None, images: int = 200_000, out: Path = Path(".training"),
               device: str = "cpu", workers: int = 1, *, slice_images: int = 10_000, minutes: float | None = None,
-              config: GanConfig | None = None, compiled: bool = False) -> None:
+              config: GanConfig | None = None, compiled: bool = False, source: CelebASource | None = None,
+              group: Group | None = None) -> None:
     """Train the mini zoo's GANs (``only`` some, or all) until each has seen ``images``, the one behind most next.
 
     A turn is ``slice_images`` images; ``workers`` processes of one thread each take turns; after ``minutes`` no
     new turn begins. Stop it at will and call it again: it goes on from the checkpoints in ``out``/mini, and the
     result does not depend on interruptions, turns or workers.
 
-    When all are done their weights are in ``out``/zoo_mini, a zoo that suites can name by its folder.
+    When all are done their weights are in ``out``/zoo_mini, a zoo that suites can name by its folder. With a
+    ``source`` the images are its own, and "mini" above is its name. The processes of a ``group`` share each batch.
 
     Raises:
         KeyError: an unknown name. ValueError: so few images that training would end at half resolution.
@@ -83,16 +104,19 @@ def train_zoo(only: Sequence[str] | None = None, images: int = 200_000, out: Pat
     if images <= config.half_images:
         raise ValueError(f"train-zoo: images={images} would end at half resolution, which the first "
                          f"{config.half_images} images are trained at; ask for more")
-    folder = Path(out) / "mini"
+    zoo = "mini" if source is None else source.name
+    folder = Path(out) / zoo
     folder.mkdir(parents=True, exist_ok=True)
     stop_at = None if minutes is None else time.time() + 60 * minutes
-    arguments = (names, folder, images, slice_images, stop_at, device, config, compiled)
-    if workers == 1:
+    arguments = (names, folder, images, slice_images, stop_at, device, config, compiled, source)
+    if group is not None and group.world > 1:
+        _work_together(*arguments, group)
+    elif workers == 1:
         _work(*arguments)
     else:
         _share_work(workers, arguments)
-    if all(seen(name, folder) >= images for name in names):
-        _say(f"weights and manifest: {export_zoo(Path(out), Path(out) / 'zoo_mini', names)}")
+    if all(seen(name, folder) >= images for name in names) and (group is None or group.leads):
+        _say(f"weights and manifest: {export_zoo(Path(out), Path(out) / f'zoo_{zoo}', names, source)}")
 
 
 def _share_work(workers: int, arguments: tuple) -> None:
