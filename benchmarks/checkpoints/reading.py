@@ -92,7 +92,9 @@ def _read(source: Path | bytes, inside: bool = False) -> Read:
     """(kind, wrapper, state, extras), looking into an archive first."""
     start = _start(source)
     unpack = None
-    if start[:2] == b"PK" and not torch_files.is_torch_zip(source):
+    if _is_safetensors(start):
+        unpack = None
+    elif start[:2] == b"PK" and not torch_files.is_torch_zip(source):
         unpack = archives.from_zip
     elif start[257:262] == b"ustar":
         unpack = archives.from_tar
@@ -109,17 +111,22 @@ def _read(source: Path | bytes, inside: bool = False) -> Read:
 
 def _read_file(source: Path | bytes, start: bytes) -> Read:
     """By the first bytes."""
+    if _is_safetensors(start):
+        return _safetensors(source)
     if start[:2] == b"PK" or start.startswith(OLD_TORCH):
         return _torch(source)
     if start[:1] == b"\x80":
         return _snapshot(source)
-    if start[8:9] == b"{":
-        return _safetensors(source)
     for beginning, words in _STARTS:
         if start.lstrip().startswith(beginning):
             raise CheckpointError(f"is {words}")
     raise CheckpointError(f"is no checkpoint known here: it begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt "
                           "or .pth of torch, .safetensors, or a zip or tar with one of them")
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """To be asked first: its first eight bytes are a length, which may look like the start of anything else."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES
 
 
 def _start(source: Path | bytes) -> bytes:

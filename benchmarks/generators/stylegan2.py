@@ -137,6 +137,11 @@ class StyleGAN2(Generator):
         return self.mapping(z, c).mean(dim=0)
 
     # -- latents -----------------------------------------------------------------------------------
+    @property
+    def w_avg(self) -> Tensor:
+        """Centre of truncation [w_dim]."""
+        return self.mapping.w_avg
+
     def map(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float | None = None,
             truncation_cutoff: int | None = None) -> Tensor:
         """w [N, w_dim] of z [N, z_dim]; with truncation up to a cutoff w+ [N, L, w_dim], whose rows differ.

@@ -1,0 +1,88 @@
+"""The commands on one checkpoint: ``inspect-checkpoint``, ``convert`` and ``synthesize``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def _checkpoint(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", type=Path, metavar="FILE", help=".pkl of NVIDIA, .pt, .pth, .safetensors, or a zip or tar "
+                   "around one; no code in it is run")
+    p.add_argument("--family", metavar="NAME", help="generator family, where the names alone do not say it")
+
+
+def add_inspect(commands) -> None:
+    """``inspect-checkpoint``: what a file holds."""
+    p = commands.add_parser("inspect-checkpoint", help="say what generator a checkpoint file holds")
+    _checkpoint(p)
+    p.add_argument("--sheet", type=Path, metavar="OUT.png", help="also write samples of seed 0 there")
+    p.add_argument("--samples", type=int, default=16, metavar="N", help="images on the sheet (default: 16)")
+    p.set_defaults(function=inspect)
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """Prints family, sizes, latent spaces and sha256; writes the sheet."""
+    from benchmarks.checkpoints import read_checkpoint
+    from benchmarks.checkpoints.tools import describe, samples, save_sheet
+    from benchmarks.generators.families import build
+    if args.sheet and args.samples < 1:
+        raise ValueError(f"--samples {args.samples}: expected a positive number")
+    checkpoint = read_checkpoint(args.file)
+    generator = build(checkpoint, args.family)
+    facts = describe(checkpoint, generator)
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+    if args.sheet:
+        save_sheet(samples(generator, args.samples), args.sheet)
+        print(f"{'sheet':<{width}}  {args.sheet}")
+    return 0
+
+
+def add_convert(commands) -> None:
+    """``convert``: any checkpoint as safetensors."""
+    p = commands.add_parser("convert", help="write a checkpoint's generator as safetensors")
+    _checkpoint(p)
+    p.add_argument("--to", type=Path, required=True, metavar="OUT.safetensors")
+    p.set_defaults(function=convert)
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Writes the file and says what it holds."""
+    from benchmarks.checkpoints.tools import convert as write
+    facts = write(args.file, args.to, args.family)
+    print(f"{args.to}: {facts['family']}, sha256 {facts['sha256']}; makes the same images as {args.file}")
+    return 0
+
+
+def add_synthesize(commands) -> None:
+    """``synthesize``: images of given latents."""
+    p = commands.add_parser("synthesize", help="make images of latents with a checkpoint")
+    _checkpoint(p)
+    p.add_argument("--latents", type=Path, required=True, metavar="Z.npy", help="[N, D], for w+ [N, L, D]")
+    p.add_argument("--space", choices=("z", "w", "w+"), default="z")
+    p.add_argument("--psi", type=float, metavar="PSI", help="truncation, 1 for none (default: the family's own)")
+    p.add_argument("--class", type=int, dest="label", metavar="N", help="class of a class-conditional generator")
+    p.add_argument("--out", type=Path, required=True, metavar="OUT", help="images.npy: float32 [N, 3, R, R] as the "
+                   "network returns them, about [-1, 1]; images.png: a sheet")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--chunk", type=int, default=16, metavar="N", help="images at a time (default: 16)")
+    p.set_defaults(function=synthesize)
+
+
+def synthesize(args: argparse.Namespace) -> int:
+    """Writes the images."""
+    from benchmarks.checkpoints.tools import images_of, read_latents, save_images
+    from benchmarks.generators.families import load_generator
+    if args.out.suffix not in (".npy", ".png"):
+        raise ValueError(f"--out {args.out}: expected a name ending in .npy or .png")
+    if args.chunk < 1:
+        raise ValueError(f"--chunk {args.chunk}: expected a positive number")
+    latents = read_latents(args.latents)
+    spec = {"checkpoint": args.file} | ({"family": args.family} if args.family else {})
+    generator = load_generator(spec, args.device)
+    images = images_of(generator, latents, args.space, psi=args.psi, label=args.label, chunk=args.chunk)
+    save_images(images, args.out)
+    print(f"{args.out}: {len(images)} images of {images.shape[-1]}x{images.shape[-1]} pixels")
+    return 0
