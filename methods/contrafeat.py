@@ -169,8 +169,8 @@ class ContraFeat(FeatureContrast):
     """Layer-wise directions by contrasting deep features (Zhu, Xu & Tao, AAAI 2023, arXiv:2212.07277, Sec. 3).
 
     A direction is a vector in the span of w's leading principal components (App. A) with an attention over layers.
-    Trained so that a direction changes the feature maps F of different images alike, different directions unlike, with a
-    penalty on similar moves (eq. 8, 11, 13 and 14; prototypes: eq. 10 and 12)::
+    Trained so that a direction changes the feature maps F of different images alike, different directions unlike, with
+    a penalty on similar moves (eq. 8, 11, 13 and 14; prototypes: eq. 10 and 12)::
 
         min of  - S(D_a(w1), D_a(w2)) + S(D_a(w1), D_b(w2)) + weight * sum over i != j of cos^2(move_i, move_j)
         D_k(w) = F(G(w + scale * move_k)) - F(G(w)),   move_k = attention_k x direction_k   (eq. 2 to 5)

@@ -29,8 +29,8 @@ COLUMNS: dict[str, type[VectorModel]] = {"unit": UnitColumns, "orthonormal": Exp
 class Voynov(DirectionMethod):
     """Directions learned together with a reconstructor (Voynov & Babenko, ICML 2020, arXiv:2002.03754, Sec. 3).
 
-    The reconstructor R sees an image and its edit and says which direction was applied (cross-entropy) and how far (mean
-    absolute error); both learn to make that easy (eq. 1)::
+    The reconstructor R sees an image and its edit and says which direction was applied (cross-entropy) and how far
+    (mean absolute error); both learn to make that easy (eq. 1)::
 
         min over A, R of  E_z,k,s [ CE(k, k') + lambda |s - s'| ],   (k', s') = R(G(z), G(z + s A e_k))
 
