@@ -91,13 +91,12 @@ class LatentCLR(DirectionMethod):
     def loss(self, generator: Generator, model: DirectionModel, latents: Tensor, layer: str, space: str,
              chunk: int) -> tuple[Tensor, Tensor]:
         """(loss, accuracy) on latents [N, D]; N * (1 + K) activations, those of the originals without gradient."""
-        def features(part: Tensor) -> Tensor:
-            return unit_features(generator.activations(part, layer, space))
-
         edited = model.shift(latents, self.alpha, range(self.n_directions))
         with torch.no_grad():
-            originals = features(latents)
-        edits = torch.cat([features(part) for part in edited.split(chunk)])
+            maps = generator.activations(latents, layer, space)
+        rows = max(1, chunk * generator.resolution // maps.shape[-1])  # a small layer is quicker with more at a time
+        edits = torch.cat([unit_features(generator.activations(part, layer, space)) for part in edited.split(rows)])
+        originals = unit_features(maps)
         return latentclr_loss(divergences(edits, originals), self.n_directions, self.temperature, self.absolute,
                               self.reduction)
 
