@@ -1,11 +1,21 @@
-"""The public names, in one place: other people's packages import ``dirbench`` only."""
+"""The public names, in one place: other people's packages import ``dirbench`` only.
 
-from benchmarks.generators.base import Generator
+A package is found by its entry points in the groups ``dirbench.methods``, ``dirbench.generators`` and
+``dirbench.metrics``, each naming a class or a module.
+"""
+
+from benchmarks.generators.base import Generator, Layers
 from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable, PairedMethod
-from methods.directions import Conditional, Directions, Vectors
+from methods.directions import Conditional, Directions, Layerwise, Mlp, Vectors
+from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
+from metrics.pair import PairMetric
+from metrics.responses import Responses
+from metrics.single import SingleMetric
 from oracles.base import AttributeOracle, FeatureExtractor
 
 __version__ = "0.1.0"
 
 __all__ = ["AttributeOracle", "Conditional", "Context", "DirectionMethod", "Directions", "DiscoveryError",
-           "FeatureExtractor", "Generator", "NotApplicable", "PairedMethod", "Vectors", "__version__"]
+           "FeatureExtractor", "Generator", "Inapplicable", "Layers", "Layerwise", "Metric", "Mlp", "NotApplicable",
+           "PairInputs", "PairMetric", "PairedMethod", "Responses", "Score", "SingleInputs", "SingleMetric", "Vectors",
+           "__version__"]

@@ -1,11 +1,19 @@
-"""Finds methods: every module in this folder is imported, and every named method class in it is registered."""
+"""Finds methods: every module in this folder is imported, and every named method class in it is registered.
+
+So are the classes of installed packages that say so: an entry point in the group ``dirbench.methods`` (and
+``dirbench.metrics``, ``dirbench.generators``) names a class, or a module with such classes in it.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
+import sys
+from collections.abc import Iterator
 from dataclasses import fields
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -33,8 +41,10 @@ def find_classes(package: ModuleType, bases: tuple[type, ...], what: str,
                  skip: frozenset[str] = frozenset()) -> tuple[dict[str, type], dict[str, str]]:
     """({name: class}, {file: why it could not be loaded}) of the named subclasses of ``bases`` in a package's modules.
 
-    A broken or incomplete file never takes the others down. A name used twice raises ValueError naming both files.
-    Modules in ``skip`` and those that start with an underscore are passed over.
+    Plugins of the group ``dirbench.<last part of the package's name>`` are found too. A broken or incomplete file or
+    plugin never takes the others down. A name used twice in the package raises ValueError naming both files; a
+    plugin whose name is taken is listed as broken. Modules in ``skip`` and those that start with an underscore are
+    passed over.
     """
     found: dict[str, type] = {}
     broken: dict[str, str] = {}
@@ -46,15 +56,50 @@ def find_classes(package: ModuleType, bases: tuple[type, ...], what: str,
         except Exception as error:  # whatever a user's file does, it is his file that is listed with it
             broken[f"{package.__name__}/{info.name}.py"] = f"{type(error).__name__}: {error}"
             continue
-        for value in vars(module).values():
-            if not (isinstance(value, type) and issubclass(value, bases)):
-                continue
-            if value.__module__ != module.__name__ or not value.name:
-                continue
+        for value in named_classes(module, bases):
             if value.name in found:
                 raise ValueError(f'two {what}s are named "{value.name}": {_file(found[value.name])} and {_file(value)}')
             found[value.name] = value
+    for point in _plugins(f"dirbench.{package.__name__.rpartition('.')[2]}", tuple(sys.path)):
+        _add_plugin(point, bases, what, found, broken)
     return dict(sorted(found.items())), dict(sorted(broken.items()))
+
+
+def named_classes(module: ModuleType, bases: tuple[type, ...]) -> Iterator[type]:
+    """Subclasses of ``bases`` that are made in ``module`` (not imported there) and have a name."""
+    for value in vars(module).values():
+        if (isinstance(value, type) and issubclass(value, bases) and value.__module__ == module.__name__
+                and value.name):
+            yield value
+
+
+@lru_cache
+def _plugins(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of ``group`` along ``path``, once for each: it takes milliseconds and is asked for often."""
+    return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
+
+
+def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, found: dict[str, type],
+                broken: dict[str, str]) -> None:
+    """Puts the classes of ``point`` into ``found``, or the reason why not into ``broken``."""
+    label = f"{point.dist.name if point.dist else 'plugin'}: {point.name} = {point.value}"
+    try:
+        loaded = point.load()
+    except (Exception, SystemExit) as error:  # a package that cannot be imported here is listed with its error
+        broken[label] = f"{type(error).__name__}: {error}"
+        return
+    classes = list(named_classes(loaded, bases)) if isinstance(loaded, ModuleType) else [loaded]
+    if not classes:
+        broken[label] = f"the module has no {what} with a name"
+    for cls in classes:
+        if not (isinstance(cls, type) and issubclass(cls, bases)):
+            broken[label] = f"{cls!r} is no {what}: expected a subclass of {' or '.join(b.__name__ for b in bases)}"
+        elif not cls.name:
+            broken[label] = f"{cls.__qualname__} has no name"
+        elif found.get(cls.name, cls) is not cls:
+            broken[label] = f'the name "{cls.name}" is taken by {_file(found[cls.name])}'
+        else:
+            found[cls.name] = cls
 
 
 def pick(name: str, what: str, found: dict[str, type], broken: dict[str, str]) -> type:

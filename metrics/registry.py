@@ -1,4 +1,4 @@
-"""Finds metrics: modules in this folder are imported, and their named metric classes are registered."""
+"""Finds metrics: named metric classes of the modules in this folder, and of plugins (group ``dirbench.metrics``)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""Anybody's network as a :class:`Generator`, from ten lines of YAML::
+
+    generator:
+      module: mypackage.networks:Generator   # a class; its module is imported, so its code runs: it is yours
+      args: {width: 64}                      # of its constructor
+      checkpoint: weights.pt                 # read without running code
+      latent_dim: 128
+      input_shape: [128, 1, 1]               # as the network takes z; [latent_dim] unless said
+      output: tanh                           # where its numbers lie: tanh, sigmoid, 0-255 or linear
+      layers: [blocks.0, blocks.1]           # submodules for activations; its convolutions unless said
+      first_linear: project                  # the layer that meets z, for SeFa; found by itself where there is one
+
+A class that is a ``Generator`` already needs no more than ``module`` (and ``args``, ``checkpoint``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from benchmarks.checkpoints import read_checkpoint
+from benchmarks.generators.base import Generator
+from benchmarks.generators.external import External, SpecError
+from methods.registry import did_you_mean
+
+SETTINGS = ("latent_dim", "input_shape", "output", "layers", "first_linear")
+KEYS = ("module", "args", "checkpoint", *SETTINGS)
+
+
+def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Generator:
+    """The frozen generator that ``spec`` (see the top of this file) means.
+
+    Args:
+        folder: of the file that ``spec`` stands in; its modules can be imported, and paths start there.
+    Raises:
+        SpecError: an unknown or missing key, a module that cannot be imported, weights that do not fit.
+    """
+    if not isinstance(spec, Mapping):
+        raise SpecError(f"generator: expected keys and values ({', '.join(KEYS)}), got {spec!r}")
+    for key in spec:
+        if key not in KEYS:
+            raise SpecError(did_you_mean("key", str(key), list(KEYS)))
+    if "module" not in spec:
+        raise SpecError('module: this key is missing; it names a class as "package.module:Class"')
+    folder = folder or Path()
+    cls = import_class(str(spec["module"]), folder)
+    args = spec.get("args") or {}
+    with torch.random.fork_rng(devices=[]):  # a constructor draws its first weights from the global source
+        torch.manual_seed(0)
+        try:
+            made = cls(**args)
+        except Exception as error:
+            raise SpecError(f"args: {cls.__name__}({', '.join(f'{k}={v!r}' for k, v in dict(args).items())}) failed: "
+                            f"{type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise SpecError(f"module: {spec['module']} makes a {type(made).__name__}, expected an nn.Module or a Generator")
+    if spec.get("checkpoint"):
+        _fill(made, folder / str(spec["checkpoint"]))
+    settings = {key: spec[key] for key in SETTINGS if key in spec}
+    if isinstance(made, Generator):
+        if settings:
+            raise SpecError(f"{', '.join(settings)}: {cls.__name__} is a Generator and says this itself")
+        return made.freeze()
+    if "latent_dim" not in spec:
+        raise SpecError("latent_dim: this key is missing; it is the size of z")
+    return External(made, **settings).freeze()
+
+
+def load_any(spec: str) -> Generator:
+    """The generator of a checkpoint file, of a YAML file with a specification, or of ``module:Class`` alone.
+
+    Raises:
+        SpecError, CheckpointError: it cannot be made; a sentence says why.
+    """
+    from benchmarks.generators.families import load_generator  # it looks through this folder, this file included
+
+    path = Path(spec)
+    if path.suffix in (".yaml", ".yml"):
+        found = read_spec(path)
+        return load_external(found, path.parent) if "module" in found else load_generator(found)
+    if path.exists() or ":" not in spec:
+        return load_generator(path)
+    return load_external({"module": spec})
+
+
+def import_class(name: str, folder: Path) -> type:
+    """The class ``package.module:Class``, looked for in ``folder`` too. Raises SpecError."""
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise SpecError(f'module: "{name}", expected "package.module:Class"')
+    if (place := str(folder.resolve())) not in sys.path:  # last, and for good: a module may import its like later
+        sys.path.append(place)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        raise SpecError(f"module: {module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(getattr(module, attribute, None)):
+        classes = [n for n, v in vars(module).items() if isinstance(v, type)]
+        raise SpecError("module: " + did_you_mean(f"class of {module_name}", attribute, classes or ["none"]))
+    return getattr(module, attribute)
+
+
+def read_spec(path: Path) -> Mapping[str, Any]:
+    """The specification in a YAML file, under the key ``generator`` or alone. Raises SpecError."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"{path}: cannot be read as YAML ({error})") from error
+    spec = data.get("generator", data) if isinstance(data, dict) else data
+    if not isinstance(spec, dict):
+        raise SpecError(f"{path}: expected keys and values ({', '.join(KEYS)}), got {type(spec).__name__}")
+    return spec
+
+
+def _fill(net: nn.Module, path: Path) -> None:
+    state = read_checkpoint(path).state
+    try:
+        missing, unexpected = net.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise SpecError(f"checkpoint: {path} does not fit {type(net).__name__}: "
+                        f"{' '.join(str(error).split())[:300]}") from error
+    if missing or unexpected:
+        raise SpecError(f"checkpoint: {path} does not fit {type(net).__name__}: missing {_some(missing)}, left over "
+                        f"{_some(unexpected)}; see args")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + " ..." * (len(names) > 4) if names else "nothing"

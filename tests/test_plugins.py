@@ -1,0 +1,166 @@
+"""Other people's packages, found by their entry points; and ``check-method`` on other people's files."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmarks import cli
+from benchmarks.contract import methods as contract
+from benchmarks.generators import families
+from methods import registry
+from metrics import registry as metric_registry
+
+METHOD = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from dirbench import Context, DirectionMethod, Directions, Generator, Vectors
+
+
+@dataclass(frozen=True)
+class Mine(DirectionMethod):
+    """Differences of two samples."""
+
+    name: ClassVar[str] = "{name}"
+    source: ClassVar[str] = "a stranger's note, 2020"
+
+    def discover(self, generator: Generator, context: Context) -> Directions:
+        self.check_k(generator.dim())
+        one, other = (generator.sample(self.n_directions, context.rng(side)) for side in "ab")
+{trouble}        return Vectors((one - other).float().cpu(), generator.space)
+'''
+METRIC = '''
+from dirbench import Metric, Score
+
+
+class Constant(Metric):
+    name, needs, protocols, source = "strangers-constant", "single", ("plain",), "nobody"
+
+    def compute(self, inputs, protocol, resamples=200):
+        return Score(1.0)
+'''
+GENERATOR = '''
+import torch
+
+from dirbench import Generator
+
+
+class Flat(Generator):
+    family, latent_dim, resolution, layer_names = "strangers-flat", 3, 4, ("image",)
+
+    def synthesize(self, latent, space=None):
+        return latent[:, :, None, None].expand(-1, -1, 4, 4)
+
+    def activations(self, latent, layer, space=None):
+        return self.synthesize(latent, space)
+
+    def affine_weights(self, layers="all"):
+        return [torch.eye(3)]
+'''
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Puts a package with entry points on the path: ``install({module: text}, {group: [(name, value)]})``."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+
+    def make(modules, groups):
+        site = tmp_path / f"site{len(list(tmp_path.iterdir()))}"
+        info = site / "strangers-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("\n".join(
+            f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in points)
+            for group, points in groups.items()))
+        package = site / "strangers"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        for name, text in modules.items():
+            (package / f"{name}.py").write_text(text)
+        sys.path.append(str(site))
+
+    yield make
+    for name in set(sys.modules) - known:
+        if name.partition(".")[0] in ("strangers", "checked_mine"):
+            del sys.modules[name]
+
+
+def mine(name="strangers-own", trouble=""):
+    return METHOD.format(name=name, trouble=f"        {trouble}\n" if trouble else "")
+
+
+def test_plugins_of_all_kinds_are_found(install):
+    install({"own": mine(), "score": METRIC, "gan": GENERATOR},
+            {"dirbench.methods": [("own", "strangers.own:Mine")], "dirbench.metrics": [("score", "strangers.score")],
+             "dirbench.generators": [("gan", "strangers.gan:Flat")]})
+    assert registry.build("strangers-own", {"n_directions": 3}).n_directions == 3
+    assert "strangers-own" in registry.group("all")
+    assert metric_registry.build("strangers-constant").compute(None, "plain").value == 1
+    assert families.get("strangers-flat").__name__ == "Flat"
+    assert all(load()[1] == {} for load in (registry.load_all, metric_registry.load_all, families.load_all))
+
+
+def test_broken_plugins_are_listed_and_take_nobody_down(install):
+    install({"own": mine("sefa"), "quits": "raise SystemExit('bye')\n", "nothing": "x = 1\n", "two": mine("second")},
+            {"dirbench.methods": [("copy", "strangers.own:Mine"), ("lost", "strangers.lost:Mine"),
+                                  ("quits", "strangers.quits"), ("nothing", "strangers.nothing"),
+                                  ("number", "strangers.nothing:x"), ("two", "strangers.two")]})
+    found, broken = registry.load_all()
+    assert found["sefa"].__module__ == "methods.sefa" and "second" in found
+    reasons = {label.split(": ")[1].split(" =")[0]: why for label, why in broken.items()}
+    assert reasons["copy"] == 'the name "sefa" is taken by methods/sefa.py'
+    assert "No module named 'strangers.lost'" in reasons["lost"] and "SystemExit: bye" in reasons["quits"]
+    assert "no method with a name" in reasons["nothing"] and "expected a subclass of" in reasons["number"]
+    assert len(reasons) == 5 and all(label.startswith("strangers: ") for label in broken)
+    with pytest.raises(registry.UnknownName, match=r"lost.*No module named"):
+        registry.get("lost")
+
+
+# -- check-method --------------------------------------------------------------------------------------
+def check(folder, capsys, text):
+    file = folder / "mine.py"
+    file.write_text(text)
+    code = cli.main(["check-method", str(file)])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_a_good_method_passes(install, tmp_path, capsys):
+    code, said = check(tmp_path, capsys, mine())
+    assert code == 0 and "nothing is wrong" in said, said
+
+
+@pytest.mark.parametrize("trouble, words", [
+    ("one = torch.randn(one.shape)", "draw from context.rng"),
+    ("generator.mean.data += 1", "discovery changes the generator: its weights"),
+    ("one = one[:2]; other = other[:2]", "2 directions were found, 6 were asked for"),
+    ("generator.synthesize(one)", "images() says 0, but 6 were made"),
+    ("return one", "it returns a Tensor, expected Directions"),
+    ("raise KeyError('oh')", "KeyError: 'oh'"),
+    ("one, other = torch.eye(64)[:6, :generator.dim()], 0 * one", "the seed changes nothing"),
+    ("one, other = one.nan_to_num(nan=1.0), other.nan_to_num()",
+     "NaN gives directions without a word"),
+    ("context.progress(1, 2)", "progress must rise to its total"),
+])
+def test_each_fault_is_explained(install, tmp_path, capsys, trouble, words):
+    code, said = check(tmp_path, capsys, mine(trouble=trouble))
+    assert code == 1 and words in said, said
+
+
+def test_files_that_are_no_method(install, tmp_path, capsys):
+    for text, words in (("x = 1\n", "has no method"), ("import nowhere_at_all\n", "cannot be imported: ModuleNotFound"),
+                        ("raise SystemExit\n", "cannot be imported: SystemExit")):
+        code, said = check(tmp_path, capsys, text)
+        assert code == 2 and words in said and "Traceback" not in said
+    assert cli.main(["check-method", str(tmp_path / "nowhere.py")]) == 2
+
+
+@pytest.mark.parametrize("name", ["random", "coordinate", "sefa", "ganspace", "latentclr"])
+def test_our_own_methods_keep_the_contract(name):
+    wrong = [f for f in contract.check_method(registry.get(name)) if f.status == "wrong"]
+    assert not wrong, wrong
