@@ -117,6 +117,7 @@ def make_job(args: argparse.Namespace) -> Job:
         suite = suite.model_copy(update={"zoo": args.zoo})
     if args.pairs:
         profile = profile.model_copy(update={"pairs": args.pairs})
+        suite = suite.model_copy(update={"pairs": suite.pairs and args.pairs})
     if args.seeds:
         if not all(s.isdigit() for s in args.seeds):
             raise ConfigError(f"--seeds takes whole numbers from 0, such as 0,1,2; got {' '.join(args.seeds)}")
@@ -191,8 +192,9 @@ def _metrics() -> dict:
 
 def _tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
     from results.console import console_summary
+    from results.nulls import read_nulls
     from results.report import make_all
-    facts = run_folder.caption_facts(made_by)
+    facts = run_folder.caption_facts(made_by) | {"chance": read_nulls(out)}
     written = make_all(out, rows, cells, facts, _metrics())
     print(console_summary(rows, cells, facts, _metrics()))
     print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")

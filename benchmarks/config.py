@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from methods import registry
 from methods.registry import did_you_mean
 from metrics import registry as metric_registry
+from oracles import registry as extractors
 
 SUITES = Path(__file__).parent / "suites"
 PROFILES = Path(__file__).parent / "profiles"
@@ -30,16 +32,54 @@ def _known_metric(name: str) -> str:
     return name
 
 
-class Entry(_Strict):
-    """One method or metric as it stands in a table: ``variant`` tells two settings of one method apart."""
+class Extractor(_Strict):
+    """A feature extractor with its parameters: ``efficientnet_lite0``, or ``{name: vit, weights: folder}``."""
 
     name: str
-    variant: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"name": data}
+        if isinstance(data, dict) and "params" not in data:
+            named = {k: data[k] for k in data if k == "name"}
+            return named | {"params": {k: v for k, v in data.items() if k != "name"}}
+        return data
+
+    @model_validator(mode="after")
+    def _exists(self) -> Extractor:
+        extractors.check(self.name, self.params)
+        return self
+
+    @property
+    def key(self) -> str:
+        """What tells two of them apart, as text."""
+        return json.dumps([self.name, self.params], sort_keys=True)
+
+
+class Entry(_Strict):
+    """One method as it stands in a table.
+
+    Attributes:
+        variant: tells two settings of one method apart; it becomes part of file names.
+        params: over the published defaults and the profile's sizes.
+        extractor: instead of the suite's.
+        enabled: False for what needs files that not everybody has: it is checked, and then left out.
+    """
+
+    name: str
+    variant: Annotated[str, Field(pattern=r"^[\w.+=-]*$")] = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    extractor: Extractor | None = None
+    enabled: bool = True
 
     @model_validator(mode="after")
     def _exists(self) -> Entry:
-        registry.build(self.name, self.params)
+        method = registry.build(self.name, self.params)
+        if self.extractor and "extractor" not in method.needs:
+            raise ValueError(f"{self.label} has an extractor of its own, but {self.name} uses none")
         return self
 
     @property
@@ -49,7 +89,11 @@ class Entry(_Strict):
 
 
 class Suite(_Strict):
-    """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's."""
+    """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's.
+
+    ``pairs`` is the profile's word where a suite says nothing. ``reference`` restricts a suite, scores included, to the
+    reference against each other GAN; ``none`` is for scores of single GANs.
+    """
 
     suite: str
     version: Count
@@ -57,15 +101,41 @@ class Suite(_Strict):
     zoo: str
     oracle: str
     teacher: str | None = None
-    extractor: str
+    extractor: Extractor
     gans: list[str] = Field(min_length=1)
     controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     reference: str
+    pairs: Literal["reference", "all", "none"] | None = None
     alpha: Annotated[float, Field(gt=0)]
     n_directions: Count
     n_common: Count
     methods: list[Entry]
     metrics: list[Annotated[str, AfterValidator(_known_metric)]]
+
+    @field_validator("methods")
+    @classmethod
+    def _distinct(cls, methods: list[Entry]) -> list[Entry]:
+        labels = [entry.label for entry in methods]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f'{labels.count(label)} entries are called "{label}"; give each a variant of its own, '
+                                 "as {name: ..., variant: ..., params: {...}}")
+        return methods
+
+    @model_validator(mode="after")
+    def _pairs_fit(self) -> Suite:
+        if self.pairs == "none":
+            wrong = [m for m in self.metrics if metric_registry.get(m).needs == "pair"]
+            wrong += [e.label for e in self.methods if registry.get(e.name).paired]
+            if wrong:
+                raise ValueError(f"pairs: none leaves nothing to do for {', '.join(wrong)}, which need pairs of GANs")
+        return self
+
+
+class Sizes(_Strict):
+    """The side of the extractor's input in pixels, for extractors that can choose; its own for None."""
+
+    input_size: Count | None = None
 
 
 class Latents(_Strict):
@@ -76,10 +146,9 @@ class Latents(_Strict):
 
 
 class Chance(_Strict):
-    """Size of the bank of random directions per GAN, and how often it is drawn from."""
+    """How many runs of the random method per GAN, each on latents of its own, chance levels are made from."""
 
-    bank: Count
-    draws: Count
+    runs: Annotated[int, Field(strict=True, ge=2)]
 
 
 class Ratio(_Strict):
@@ -103,7 +172,7 @@ class Profile(_Strict):
     chance: Chance
     ratio: Ratio
     bootstrap: Count
-    extractor: dict[str, Any] = Field(default_factory=dict)
+    extractor: Sizes = Sizes()
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("methods")
@@ -115,8 +184,9 @@ class Profile(_Strict):
 
 
 def load_suite(name: str) -> Suite:
-    """The suite of that name, or of that YAML file. Raises ConfigError."""
-    return _load(Suite, _find(name, SUITES, "suite"))
+    """The suite of that name, or of that YAML file, without its disabled entries. Raises ConfigError."""
+    suite = _load(Suite, _find(name, SUITES, "suite"))
+    return suite.model_copy(update={"methods": [entry for entry in suite.methods if entry.enabled]})
 
 
 def load_profile(name: str) -> Profile:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmarks.config import Entry, Profile, Suite
+from benchmarks.config import Entry, Extractor, Profile, Suite
 from methods import registry
 from methods.base import DirectionMethod, PairedMethod
+from oracles import registry as extractors
 
 Pair = tuple[str, str]
 
@@ -33,6 +35,8 @@ class Job:
     @property
     def controls(self) -> list[Pair]:
         """Same-data pairs; left out when a profile names its GANs and the control's are not among them."""
+        if self.suite.pairs == "none":
+            return []
         chosen = self.profile.gans
         return [(a, b) for a, b in self.suite.controls if chosen is None or {a, b} <= set(chosen)]
 
@@ -41,14 +45,22 @@ class Job:
         """The compared GANs and the controls' extra ones."""
         return list(dict.fromkeys([*self.gans, *itertools.chain(*self.controls)]))
 
+    @property
+    def pairs(self) -> str:
+        """"reference", "all" or "none": the suite's word, or else the profile's."""
+        return self.suite.pairs or self.profile.pairs
+
     def ordered_pairs(self) -> list[Pair]:
-        """(reference, client) for every two GANs, both ways round, and the controls."""
-        return [*itertools.permutations(self.gans, 2), *self.controls]
+        """(reference, client) for every two GANs, both ways round, and the controls; or what the suite restricts to."""
+        pairs = [] if self.suite.pairs == "none" else itertools.permutations(self.gans, 2)
+        if self.suite.pairs == "reference":
+            pairs = ((a, b) for a, b in pairs if a == self.suite.reference)
+        return [*pairs, *self.controls]
 
     def trained_pairs(self) -> list[Pair]:
         """The pairs that a paired method is trained on: with the suite's reference, or all; and the controls."""
-        pairs = itertools.combinations(self.gans, 2)
-        if self.profile.pairs == "reference":
+        pairs = [] if self.suite.pairs == "none" else itertools.combinations(self.gans, 2)
+        if self.pairs == "reference":
             pairs = ((a, b) for a, b in pairs if self.suite.reference in (a, b))
         return [*pairs, *self.controls]
 
@@ -62,9 +74,22 @@ class Job:
             self._methods[entry.label] = registry.build(entry.name, params)
         return self._methods[entry.label]
 
+    def extractor(self, entry: Entry | None = None) -> Extractor:
+        """What an entry compares images with: its own extractor or the suite's, at the profile's size if it can."""
+        chosen = (entry.extractor if entry else None) or self.suite.extractor
+        if chosen.key not in self._extractors:
+            known = inspect.signature(extractors.check(chosen.name, chosen.params)).parameters
+            sizes = {k: v for k, v in self.profile.extractor.model_dump(exclude_none=True).items() if k in known}
+            self._extractors[chosen.key] = Extractor(name=chosen.name, params=sizes | chosen.params)
+        return self._extractors[chosen.key]
+
     @cached_property
     def _methods(self) -> dict[str, DirectionMethod | PairedMethod]:
         return {}  # a plan asks for each method hundreds of times
+
+    @cached_property
+    def _extractors(self) -> dict[str, Extractor]:
+        return {}
 
     def describe(self) -> dict:
         """Everything that was decided, JSON-able; where the store lies is no part of it."""

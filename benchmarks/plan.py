@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.config import Entry
+from benchmarks.config import Entry, Extractor
 from benchmarks.scoring import Scorer
 from benchmarks.workbench import Workbench
 from results.store import Step
@@ -22,6 +23,7 @@ class Cell:
         needs: ids of cells that should be done before (the store would make them all the same, only later).
         steps: the artifacts that it makes.
         weight: rough cost in plain images, for the remaining time.
+        extractor: of a pool.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Cell:
     steps: tuple[Step, ...] = field(default=(), compare=False)
     weight: float = 1.0
     reverse: bool = False
+    extractor: Extractor | None = None
 
 
 class Plan:
@@ -67,13 +70,14 @@ class Plan:
         return [e for e in self.job.suite.methods if what in self.job.method(e).needs]
 
     def _prepare(self):
-        if self._needing("density_ratio"):
-            for gan in dict.fromkeys(g for pair in self.job.trained_pairs() for g in pair):
-                step = self.bench.pool_step(gan)
-                yield Cell(f"pool/{gan}", "pool", (gan,), steps=(step,), weight=4 * step.images)
+        pools = {self._pool_id(entry, gan): (gan, self.job.extractor(entry)) for entry in self._needing("density_ratio")
+                 for pair in self.job.trained_pairs() for gan in pair}
+        for cell, (gan, extractor) in pools.items():
+            step = self.bench.pool_step(gan, extractor)
+            yield Cell(cell, "pool", (gan,), steps=(step,), weight=4 * step.images, extractor=extractor)
         for gan in self.job.all_gans:
-            step = self.bench.bank_step(gan)
-            yield Cell(f"bank/{gan}", "bank", (gan,), steps=(step,), weight=step.images)
+            steps = self.bench.bank_steps(gan)
+            yield Cell(f"bank/{gan}", "bank", (gan,), steps=steps, weight=sum(step.images for step in steps))
 
     def _places(self, entry: Entry) -> list[tuple[str, ...]]:
         """Where a method discovers directions: on each GAN, or on each trained pair."""
@@ -88,7 +92,7 @@ class Plan:
                 for seed in self.job.profile.seeds:
                     found = self.bench.directions_step(entry, gans, seed)
                     steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in range(len(gans))))
-                    needs = [f"pool/{g}" for g in gans] if "density_ratio" in method.needs else []
+                    needs = [self._pool_id(entry, g) for g in gans] if "density_ratio" in method.needs else []
                     cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
                     weight = cost * found.images + sum(s.images for s in steps[1:])
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
@@ -98,7 +102,7 @@ class Plan:
     def _chance(self):
         for gans in [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()]:
             yield Cell(f"chance/{'-'.join(gans)}", "chance", gans, needs=tuple(f"bank/{g}" for g in gans),
-                       steps=(self.scorer.chance_step(gans),), weight=300)
+                       steps=(self.scorer.chance_step(gans),), weight=50)
 
     def _score(self):
         for entry in self.job.suite.methods:
@@ -126,6 +130,12 @@ class Plan:
                 steps = tuple(self.bench.sheet_step(entry, gans, side, seed) for side in range(len(gans)))
                 yield Cell(self._id("sheet", entry, gans, seed), "sheet", gans, entry, seed,
                            (self._id("discover", entry, gans, seed),), steps, sum(s.images for s in steps))
+
+    def _pool_id(self, entry: Entry, gan: str) -> str:
+        which = self.job.extractor(entry)
+        if which == self.job.extractor():
+            return f"pool/{gan}"
+        return f"pool/{gan}/{which.name}-{hashlib.sha256(which.key.encode()).hexdigest()[:6]}"
 
     @staticmethod
     def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
 
@@ -71,8 +72,8 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
     bench = plan.bench
     return {
         "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
-        "profile_title": job.profile.title, "pairs": job.profile.pairs, "seeds": list(job.profile.seeds),
-        "zoo": bench.zoo.title, "oracle": job.suite.oracle, "extractor": job.suite.extractor,
+        "profile_title": job.profile.title, "pairs": job.pairs, "seeds": list(job.profile.seeds),
+        "zoo": bench.zoo.title, "oracle": job.suite.oracle, "extractor": job.suite.extractor.name,
         "readable_attributes": sum(bench.oracle.readable), "command": command, **_commit(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in libraries},
@@ -109,7 +110,10 @@ def _processor() -> str:
 
 
 def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """(rows, cells, ids without a record) from the records in ``out``; writes rows.csv, cells.csv and configs.json."""
+    """(rows, cells, ids without a record) from the records in ``out``.
+
+    Writes rows.csv, cells.csv, configs.json and chance.json.
+    """
     records, absent = [], []
     for cell in plan.cells:
         path = out / "cells" / f"{cell}.json"
@@ -127,6 +131,9 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
     write_rows(frame, out / "rows.csv")
     write_atomically(out / "cells.csv", cells.to_csv(index=False))
     write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))
+    done = {record["cell"] for record in records if record["status"] == "ok"}
+    write_nulls({cell.gans: {name: null["scores"] for name, null in plan.scorer.chance(cell.gans).items()}
+                 for cell in plan.cells.values() if cell.kind == "chance" and cell.id in done}, out)
     return frame, cells, absent
 
 
@@ -152,4 +159,6 @@ def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:
             "sign": "signed" if published else "sign-free", "changes": "probabilities" if published
             else "logits in units of each attribute's spread", "bootstrap": job.profile.bootstrap,
             "chance": job.profile.chance.model_dump(), "params": job.method(entry).params(),
-            "oracle": plan.bench._marks["oracle"]}
+            "oracle": plan.bench._marks["oracle"],
+            "extractor": plan.bench.extractor_mark(job.extractor(entry)) if "extractor" in job.method(entry).needs
+            else "none"}

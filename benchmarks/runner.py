@@ -60,7 +60,7 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
 def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     bench, scorer = plan.bench, plan.scorer
     if cell.kind == "pool":
-        bench.pool(*cell.gans)
+        bench.pool(*cell.gans, cell.extractor)
     elif cell.kind == "bank":
         bench.bank(*cell.gans)
     elif cell.kind == "chance":

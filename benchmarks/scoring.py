@@ -63,31 +63,29 @@ class Scorer:
     # -- chance ---------------------------------------------------------------------------------------------
     def chance_step(self, gans: tuple[str, ...]) -> Step:
         """Chance levels of a pair, or of one GAN."""
-        chance = self.job.profile.chance
         extra = {"missing": self.missing(gans), "excluded": self.excluded(gans),
                  "n_common": self.job.suite.n_common} if len(gans) == 2 else {}
-        return Step("chance", self._modules, {**self._common_inputs(), **extra, "draws": chance.draws,
-                    "k": self.job.suite.n_directions, "banks": [self.bench.bank_step(g).key for g in gans]},
-                    self.bench.versions)
+        return Step("chance", self._modules, {**self._common_inputs(), **extra,
+                    "runs": [[step.key for step in self.bench.bank_steps(g)] for g in gans]}, self.bench.versions)
 
     def chance(self, gans: tuple[str, ...]) -> dict[str, dict]:
-        """{"metric/protocol": band} of a pair (two names) or of one GAN."""
+        """{"metric/protocol": {mean, low, high, scores}} of a pair (two names) or of one GAN."""
         step = self.chance_step(gans)
 
         def build(folder: Path) -> None:
             banks = [self.bench.bank(g) for g in gans]
-            k, draws = self.job.suite.n_directions, self.job.profile.chance.draws
             needs = "pair" if len(gans) == 2 else "single"
             out = {}
             for metric in self.wanted(needs):
                 for protocol in metric.protocols:
                     try:
                         if needs == "pair":
-                            template = self._pair(*banks, gans, True, self.job.suite.n_common, 0)
-                            scores = null_scores(metric, protocol, *banks, template, draws, k)
+                            template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
+                            scores = null_scores(metric, protocol, *banks, template)
                         else:
-                            scores = null_scores_single(metric, protocol, *banks, self._single(*banks, 0), draws, k)
-                        out[f"{metric.name}/{protocol}"] = asdict(band(scores))
+                            scores = null_scores_single(metric, protocol, *banks, self._single(banks[0][0], 0))
+                        out[f"{metric.name}/{protocol}"] = {**asdict(band({gans: scores}, metric.bounds)),
+                                                            "scores": scores.tolist()}
                     except Inapplicable:
                         continue  # the score itself says why when it is asked for
             (folder / "chance.json").write_text(json.dumps(out), encoding="utf-8")
@@ -162,7 +160,7 @@ class Scorer:
     def _facts(self, entry: Entry, gans: tuple[str, ...], seed: int) -> dict:
         job, method = self.job, self.job.method(entry)
         return {"suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
-                "zoo": job.suite.zoo, "oracle": job.suite.oracle, "extractor": job.suite.extractor,
+                "zoo": job.suite.zoo, "oracle": job.suite.oracle, "extractor": job.extractor(entry).name,
                 "method": entry.name, "variant": entry.variant, "reference": gans[0],
                 "client": gans[1] if len(gans) == 2 else "", "seed": seed, "steps": method.steps,
                 "published_steps": method.published_steps()}

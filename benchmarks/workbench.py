@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from benchmarks.config import Entry
+from benchmarks.config import Entry, Extractor
 from benchmarks.counting import count_images
 from benchmarks.generators.base import Generator
 from benchmarks.generators.zoo import load_zoo
@@ -27,6 +28,7 @@ from results.sheets import traversal_sheet
 from results.store import Step, Store
 
 Progress = Callable[[int, int], None]
+Made = TypeVar("Made")
 SHEET_LATENTS = 2
 SHEET_STRENGTHS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # in units of the suite's alpha
 
@@ -45,7 +47,9 @@ class Workbench:
         self.versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__,
                          "scikit-learn": version("scikit-learn"), "device": torch.device(job.device).type}
         self.generator: Callable[[str], Generator] = lru_cache(2)(self._generator)
-        self._steps: dict[tuple, Step] = {}
+        self._steps: dict[tuple, Step | tuple[Step, ...]] = {}
+        self._extractors: dict[str, FeatureExtractor] = {}
+        self._extractor_marks: dict[str, str] = {}
 
     # -- judges and generators ---------------------------------------------------------------------------
     def _generator(self, name: str) -> Generator:
@@ -61,21 +65,33 @@ class Workbench:
         """The oracle that supervised methods learn from."""
         return judges.oracle(self.job.suite.teacher).to(self.job.device) if self.job.suite.teacher else None
 
-    @cached_property
-    def extractor(self) -> FeatureExtractor:
-        """The features that methods compare images in."""
-        return judges.extractor(self.job.suite.extractor, **self.job.profile.extractor).to(self.job.device)
+    def extractor(self, which: Extractor) -> FeatureExtractor:
+        """The features that methods compare images in; only the last one asked for stays in memory."""
+        if which.key not in self._extractors:
+            self._extractors.clear()
+            self._extractors[which.key] = judges.extractor(which.name, **which.params).to(self.job.device)
+        return self._extractors[which.key]
+
+    def extractor_mark(self, which: Extractor) -> str:
+        """The extractor's fingerprint."""
+        if which.key not in self._extractor_marks:
+            self._extractor_marks[which.key] = self.extractor(which).fingerprint()
+        return self._extractor_marks[which.key]
+
+    @staticmethod
+    def _extractor_module(which: Extractor) -> str:
+        return judges.check(which.name, which.params).__module__
 
     @cached_property
     def _marks(self) -> dict[str, str]:
-        return {"oracle": self.oracle.fingerprint(), "extractor": self.extractor.fingerprint(),
+        return {"oracle": self.oracle.fingerprint(), "extractor": self.extractor_mark(self.job.extractor()),
                 "teacher": self.teacher.fingerprint() if self.teacher else "none"}
 
     def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
         return Step(kind, modules, inputs, self.versions, images)
 
-    def _once(self, place: tuple, make: Callable[[], Step]) -> Step:
-        """The step of ``place``, put together once: a plan asks for each many times."""
+    def _once(self, place: tuple, make: Callable[[], Made]) -> Made:
+        """The step (or steps) of ``place``, put together once: a plan asks for each many times."""
         if place not in self._steps:
             self._steps[place] = make()
         return self._steps[place]
@@ -89,42 +105,42 @@ class Workbench:
         return self.zoo.module(gan)
 
     # -- feature pools and density ratios ------------------------------------------------------------------
-    def pool_step(self, gan: str) -> Step:
+    def pool_step(self, gan: str, which: Extractor) -> Step:
         """Features of images of one GAN, sampled and embedded once, whatever pairs it is in."""
-        return self._once(("pool", gan), lambda: self._pool_step(gan))
+        return self._once(("pool", gan, which.key), lambda: self._pool_step(gan, which))
 
-    def _pool_step(self, gan: str) -> Step:
+    def _pool_step(self, gan: str, which: Extractor) -> Step:
         size = self.job.profile.ratio.pool
-        return self._step("pool", (self._generator_module(gan), type(self.extractor).__module__,
+        return self._step("pool", (self._generator_module(gan), self._extractor_module(which),
                                    "oracles.density_ratio"), size, gan=self.zoo.hash(gan), size=size,
-                          extractor=self._marks["extractor"], chunk=self.job.profile.chunk)
+                          extractor=self.extractor_mark(which), chunk=self.job.profile.chunk)
 
-    def pool(self, gan: str) -> torch.Tensor:
+    def pool(self, gan: str, which: Extractor) -> torch.Tensor:
         """[n, F] features of ``gan``."""
-        step = self.pool_step(gan)
+        step = self.pool_step(gan, which)
 
         def build(folder: Path) -> None:
             rng = Context().rng("pool", self.zoo.hash(gan))
-            features = feature_pool(self.generator(gan), self.extractor, self.job.profile.ratio.pool, rng,
+            features = feature_pool(self.generator(gan), self.extractor(which), self.job.profile.ratio.pool, rng,
                                     self.job.profile.chunk)
             np.save(folder / "features.npy", features.cpu().numpy().astype(np.float16))
 
         return torch.from_numpy(np.load(self.store.make(step, build) / "features.npy")).float().to(self.job.device)
 
-    def ratio_step(self, pair: Pair, loss: str, seed: int) -> Step:
+    def ratio_step(self, pair: Pair, which: Extractor, loss: str, seed: int) -> Step:
         """Density ratios between two GANs in feature space."""
         sizes = self.job.profile.ratio
         return self._step("ratio", ("oracles.density_ratio",), loss=loss, seed=seed, steps=sizes.steps,
-                          batch=sizes.batch, pools=[self.pool_step(g).key for g in pair])
+                          batch=sizes.batch, pools=[self.pool_step(g, which).key for g in pair])
 
-    def ratio(self, pair: Pair, loss: str, seed: int) -> DensityRatio:
+    def ratio(self, pair: Pair, which: Extractor, loss: str, seed: int) -> DensityRatio:
         """The trained ratio of ``pair``."""
-        step, sizes = self.ratio_step(pair, loss, seed), self.job.profile.ratio
-        self._first(step, lambda: [self.pool(g) for g in pair])
+        step, sizes = self.ratio_step(pair, which, loss, seed), self.job.profile.ratio
+        self._first(step, lambda: [self.pool(g, which) for g in pair])
 
         def build(folder: Path) -> None:
             rng = Context(seed).rng("ratio", loss, *map(self.zoo.hash, pair))
-            train_density_ratio(*map(self.pool, pair), loss=loss, steps=sizes.steps, batch=sizes.batch,
+            train_density_ratio(*(self.pool(g, which) for g in pair), loss=loss, steps=sizes.steps, batch=sizes.batch,
                                 rng=rng).save(folder / "ratio.safetensors")
 
         return DensityRatio.load(self.store.make(step, build) / "ratio.safetensors").to(self.job.device)
@@ -136,37 +152,37 @@ class Workbench:
         return self._once(place, lambda: self._directions_step(entry, gans, seed))
 
     def _directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
-        method = self.job.method(entry)
+        method, which = self.job.method(entry), self.job.extractor(entry)
         inputs = {"method": method.name, "params": method.params(), "gans": [self.zoo.hash(g) for g in gans],
                   "chunk": self.job.profile.chunk}
         modules = [type(method).__module__, *map(self._generator_module, gans)]
         if not method.deterministic:
             inputs["seed"] = seed
         if "extractor" in method.needs:
-            inputs["extractor"] = self._marks["extractor"]
-            modules.append(type(self.extractor).__module__)
+            inputs["extractor"] = self.extractor_mark(which)
+            modules.append(self._extractor_module(which))
         if "teacher" in method.needs:
             inputs["teacher"] = self._marks["teacher"]
             modules.append(type(self.teacher).__module__)
         if "density_ratio" in method.needs:
-            inputs["ratio"] = self.ratio_step(gans, method.ratio_loss, seed).key
+            inputs["ratio"] = self.ratio_step(gans, which, method.ratio_loss, seed).key
         return self._step("directions", tuple(modules), method.images(), **inputs)
 
     def directions(self, entry: Entry, gans: tuple[str, ...], seed: int,
                    progress: Progress | None = None) -> list[Directions]:
         """Directions for each of ``gans``."""
         step, method = self.directions_step(entry, gans, seed), self.job.method(entry)
-        needs = method.needs
+        needs, which = method.needs, self.job.extractor(entry)
         if "density_ratio" in needs:
-            self._first(step, lambda: self.ratio(gans, method.ratio_loss, seed))
+            self._first(step, lambda: self.ratio(gans, which, method.ratio_loss, seed))
 
         def build(folder: Path) -> dict:
             context = Context(
                 seed=seed, chunk=self.job.profile.chunk, checkpoint=self.store.checkpoint(step),
                 progress=progress or (lambda done, total: None),
-                extractor=self.extractor if "extractor" in needs else None,
+                extractor=self.extractor(which) if "extractor" in needs else None,
                 teacher=self.teacher if "teacher" in needs else None,
-                density_ratio=self.ratio(gans, method.ratio_loss, seed) if "density_ratio" in needs else None)
+                density_ratio=self.ratio(gans, which, method.ratio_loss, seed) if "density_ratio" in needs else None)
             generators = [self.generator(g) for g in gans]
             with count_images(*generators) as count:
                 found = (method.discover_pair(*generators, context) if method.paired
@@ -201,25 +217,27 @@ class Workbench:
         self._first(step, lambda: self.directions(entry, gans, seed, progress))
         return self._respond(step, gans[side], seed, lambda: self.directions(entry, gans, seed)[side])
 
-    def bank_step(self, gan: str) -> Step:
-        """Responses of many random directions of one GAN: what chance levels are drawn from."""
-        return self._once(("bank", gan), lambda: self._bank_step(gan))
+    def bank_steps(self, gan: str) -> tuple[Step, ...]:
+        """Responses of the random runs of one GAN that chance levels are made from, one step a run."""
+        return self._once(("bank", gan), lambda: tuple(self._bank_step(gan, run)
+                                                       for run in range(self.job.profile.chance.runs)))
 
-    def _bank_step(self, gan: str) -> Step:
-        latents, size = self.job.profile.latents, self.job.profile.chance.bank
+    def _bank_step(self, gan: str, run: int) -> Step:
+        latents, size = self.job.profile.latents, self.job.suite.n_directions
         n = latents.match + latents.score
         return self._step("responses", ("metrics.responses", "benchmarks.latents", "methods.random_directions",
                                         type(self.oracle).__module__, self._generator_module(gan)),
-                          images_needed(n, size), bank=size, n=n, seed="chance", gan=self.zoo.hash(gan),
+                          images_needed(n, size), random=size, n=n, seed=f"chance {run}", gan=self.zoo.hash(gan),
                           oracle=self._marks["oracle"], alpha=self.job.suite.alpha, chunk=self.job.profile.chunk)
 
-    def bank(self, gan: str) -> Responses:
-        """Responses of the chance bank, on latents of its own."""
-        def directions() -> Directions:
-            method = RandomDirections(n_directions=self.job.profile.chance.bank)
-            return method.discover(self.generator(gan), Context(seed=2**32 + 1))  # a seed that no suite uses
+    def bank(self, gan: str) -> list[Responses]:
+        """Responses of each random run, on latents and directions of its own."""
+        def directions(run: int) -> Directions:
+            method = RandomDirections(n_directions=self.job.suite.n_directions)
+            return method.discover(self.generator(gan), Context(seed=2**32 + 1 + run))  # seeds that no suite uses
 
-        return self._respond(self.bank_step(gan), gan, "chance", directions)
+        return [self._respond(step, gan, f"chance {run}", lambda run=run: directions(run))
+                for run, step in enumerate(self.bank_steps(gan))]
 
     # -- pictures -----------------------------------------------------------------------------------------
     def sheet_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:

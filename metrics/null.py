@@ -1,11 +1,13 @@
-"""Chance: the scores that random directions get from the whole protocol, matching and all."""
+"""Chance: what independent runs of random directions get from the whole protocol, matching, latents and all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from metrics.base import Inapplicable, PairInputs, SingleInputs
 from metrics.responses import Responses
@@ -14,60 +16,77 @@ if TYPE_CHECKING:
     from metrics.pair import PairCase, PairMetric
     from metrics.single import SingleCase, SingleMetric
 
+DRAWS = 2000
+Gans = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Band:
-    """What chance gives: the mean, and the 2.5% and 97.5% quantiles, of ``draws`` null scores."""
+    """What chance gives: the mean over random runs, and the band that holds 95% of further ones."""
 
     mean: float
     low: float
     high: float
-    draws: int
 
 
-def band(scores: np.ndarray) -> Band:
-    """The band of null scores [draws]. NaNs (draws without a score) are left out; all NaN gives NaNs."""
-    scores = scores[np.isfinite(scores)]
-    if not len(scores):
-        return Band(np.nan, np.nan, np.nan, 0)
-    low, high = np.quantile(scores, (0.025, 0.975))
-    return Band(float(scores.mean()), float(low), float(high), len(scores))
-
-
-def null_scores(metric: PairMetric, protocol: str, bank_reference: Responses, bank_client: Responses,
-                template: PairInputs, draws: int = 100, k: int = 16,
-                rng: np.random.Generator | None = None) -> np.ndarray:
-    """Null scores [draws] of a pair metric: each draw takes k of either bank through the whole protocol.
+def null_scores(metric: PairMetric, protocol: str, reference: Sequence[Responses], client: Sequence[Responses],
+                template: PairInputs) -> np.ndarray:
+    """Null scores [R, S] of a pair metric: each random run of the reference against each of the client.
 
     Args:
-        bank_reference, bank_client: responses of many random directions (64, say) of the two GANs.
+        reference, client: responses of the R and S random runs of either GAN; a run has as many directions as a
+            method, and latents of its own.
         template: the pair's inputs; everything but its responses and ``paired`` is used (random directions
             correspond by index as well as by anything).
-        k: directions in a draw, without replacement within a bank.
-        rng: of the draws; seeded with ``template.seed`` if not given.
     Returns:
-        One score a draw; NaN where a draw has none.
+        NaN where a score does not exist.
     Raises:
-        Inapplicable: the score does not exist for this pair. ValueError: a bank is smaller than k.
+        Inapplicable: the score does not exist for this pair.
     """
-    inputs = replace(template, reference=bank_reference, client=bank_client, paired=True)
-    for bank in (bank_reference, bank_client):
-        _check_bank(bank, k)
-    rng = np.random.default_rng(template.seed) if rng is None else rng
-    case = metric.prepare(inputs, protocol, keep_samples=False)
-    return np.array([_point(metric, case.select(rng.choice(len(bank_reference), k, replace=False),
-                                                rng.choice(len(bank_client), k, replace=False)))
-                     for _ in range(draws)])
+    cases = [[metric.prepare(replace(template, reference=a, client=b, paired=True), protocol, keep_samples=False)
+              for b in client] for a in reference]
+    return np.array([[_point(metric, case) for case in row] for row in cases])
 
 
-def null_scores_single(metric: SingleMetric, protocol: str, bank: Responses, template: SingleInputs,
-                       draws: int = 100, k: int = 16, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Null scores [draws] of a single-GAN metric, as ``null_scores``."""
-    _check_bank(bank, k)
-    rng = np.random.default_rng(template.seed) if rng is None else rng
-    case = metric.prepare(replace(template, responses=bank), protocol, keep_samples=False)
-    return np.array([_point(metric, case.select(rng.choice(len(bank), k, replace=False)))
-                     for _ in range(draws)])
+def null_scores_single(metric: SingleMetric, protocol: str, runs: Sequence[Responses],
+                       template: SingleInputs) -> np.ndarray:
+    """Null scores [R] of a single-GAN metric, as ``null_scores``."""
+    return np.array([_point(metric, metric.prepare(replace(template, responses=run), protocol, keep_samples=False))
+                     for run in runs])
+
+
+def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.inf, np.inf), seeds: int = 1,
+         draws: int = DRAWS) -> Band:
+    """Chance of a mean over cells: its level, and the 95% prediction band of a method that is random too.
+
+    A draw takes one of its random runs for each GAN, the same in all cells that have the GAN, and averages over cells:
+    so the band knows that cells share GANs, and that a mean over many cells varies less than one. There are few runs
+    per GAN (R). So the draws' variance is scaled by R / (R - 1), the uncertainty of the level itself is added (a
+    prediction interval), and Student's t has R - 1 degrees of freedom a GAN.
+
+    Args:
+        cells: null scores by GANs: [R, R] for (reference, client), [R] for (GAN,). NaNs are left out.
+        bounds: the metric's; the band is cut to them.
+        seeds: over how many seeds the method's mean is taken.
+    Returns:
+        NaNs where there are no scores; no band (NaNs) with fewer than two runs.
+    """
+    tables = {gans: np.asarray(scores, float) for gans, scores in cells.items() if np.isfinite(scores).any()}
+    if not tables:
+        return Band(np.nan, np.nan, np.nan)
+    level = float(np.mean([np.nanmean(scores) for scores in tables.values()]))
+    gans = sorted({gan for key in tables for gan in key})
+    runs = min(min(scores.shape) for scores in tables.values())
+    if runs < 2:
+        return Band(level, np.nan, np.nan)
+    chosen = np.random.default_rng(0).integers(runs, size=(draws, len(gans)))
+    column = {gan: chosen[:, i] for i, gan in enumerate(gans)}
+    drawn = np.array([scores[tuple(column[gan] for gan in key)] for key, scores in tables.items()])
+    counted = np.isfinite(drawn)
+    means = np.where(counted, drawn, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
+    variance = means.var() * runs / (runs - 1)
+    half = stats.t.ppf(0.975, len(gans) * (runs - 1)) * np.sqrt(variance * (1 / seeds + 1 / runs))
+    return Band(level, float(max(level - half, bounds[0])), float(min(level + half, bounds[1])))
 
 
 def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> float:
@@ -75,8 +94,3 @@ def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> fl
         return metric.point(case)
     except Inapplicable:
         return np.nan
-
-
-def _check_bank(bank: Responses, k: int) -> None:
-    if len(bank) < k:
-        raise ValueError(f"a null of {k} directions needs a bank of at least {k}; this one has {len(bank)}")

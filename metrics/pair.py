@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -57,11 +57,6 @@ class Side:
     live: np.ndarray
     samples: np.ndarray | None
 
-    def select(self, ks: np.ndarray) -> Side:
-        """The directions ``ks``."""
-        samples = None if self.samples is None else self.samples[:, ks]
-        return Side(self.matching[:, ks], self.scoring[:, ks], self.live[:, ks], samples)
-
     @property
     def n_dead(self) -> int:
         """Directions that are live at neither sign."""
@@ -80,10 +75,6 @@ class PairCase:
     asked: tuple[int, ...]
     n: int
     seed: int
-
-    def select(self, reference: np.ndarray, client: np.ndarray) -> PairCase:
-        """The given directions of either side."""
-        return replace(self, reference=self.reference.select(reference), client=self.client.select(client))
 
 
 class PairMetric(Metric):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -33,11 +33,6 @@ class SingleCase:
     n: int
     n_attributes: int
     seed: int
-
-    def select(self, ks: np.ndarray) -> SingleCase:
-        """The directions ``ks``."""
-        samples = None if self.samples is None else self.samples[ks]
-        return replace(self, means=self.means[ks], live=self.live[ks], samples=samples)
 
 
 class SingleMetric(Metric):

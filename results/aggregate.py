@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ _GROUPS = {"greedy": HEADLINE, "index": HEADLINE, "headline": HEADLINE, "greedy-
            "published-greedy": PUBLISHED, "published-index": PUBLISHED, "published": PUBLISHED}
 
 Pair = tuple[str, str]
+Chance = Callable[[str, str, Sequence[Pair], int], "tuple[float, float, float] | None"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Summary:
         mean, low, high: over the ok cells, with the 95% interval clustered by GAN.
         seed_sd: standard deviation over seeds of the mean over pairs; NaN for fewer than two whole seeds.
         half: mean over cells of half the interval over latents.
-        chance, chance_low, chance_high: means over cells; the band is that of one cell.
+        chance, chance_low, chance_high: of such a mean, see ``metrics.null.band``; without stored null scores the
+            mean over cells of each cell's own, whose band is that of one cell.
         over_random, over_random_low, over_random_high: paired difference to the random method, clustered by GAN.
     """
 
@@ -156,7 +158,7 @@ def common_pairs(rows: pd.DataFrame) -> list[Pair]:
 
 
 def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
-              pairs: Sequence[Pair] | None = None) -> list[Summary]:
+              pairs: Sequence[Pair] | None = None, chance: Chance | None = None) -> list[Summary]:
     """Summaries of ``metric``, one an entry, in table order.
 
     Args:
@@ -164,6 +166,7 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
         kind: "pair" or "single".
         group: of protocols, see ``group_of``.
         pairs: the pairs to use; None for all that an entry has.
+        chance: gives (level, low, high) of a mean from (metric, protocol, pairs, seeds), or None where it cannot.
     """
     part = select(rows, kind, group, metric)
     if pairs is not None:
@@ -176,7 +179,7 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
     cells = {entry: own for entry, rows_ in grouped.items() for own in [_cells(rows_)]
              if not entry.by_index or any(c.status != "not_applicable" for c in own.values())}
     floor = {entry.by_index: _values(c) for entry, c in cells.items() if entry.method == FLOOR and not entry.variant}
-    return [_summary(entry, metric, grouped[entry], cells[entry], floor) for entry in entry_order(cells)]
+    return [_summary(entry, metric, grouped[entry], cells[entry], floor, chance) for entry in entry_order(cells)]
 
 
 def _cells(rows: list) -> dict[Pair, Cell]:
@@ -200,7 +203,7 @@ def _cells(rows: list) -> dict[Pair, Cell]:
 
 
 def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
-             floor: dict[bool, dict[Pair, float]]) -> Summary:
+             floor: dict[bool, dict[Pair, float]], chance: Chance | None) -> Summary:
     values = _values(cells)
     ok = [c for c in cells.values() if c.status == "ok"]
     mean, low, high = interval(values)
@@ -211,12 +214,13 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
     for row in rows:
         if row.status == "ok":
             per_seed.setdefault(int(row.seed), {})[(row.reference, row.client)] = row.value
+    null = chance(metric, rows[0].protocol, list(values), max(len(per_seed), 1)) if chance and values else None
+    null = null or tuple(_mean([getattr(c, f) for c in ok]) for f in ("chance", "chance_low", "chance_high"))
     whole = [_mean(v.values()) for v in per_seed.values() if len(v) == len(values)]
     return Summary(entry, metric, rows[0].protocol, cells, mean, low, high, len(per_seed),
                    float(np.std(whole, ddof=1)) if len(whole) > 1 else math.nan,
-                   *(_mean([getattr(c, f) for c in ok]) for f in ("half", "chance", "chance_low", "chance_high",
-                                                                  "effect")),
-                   *over, *_steps([r for r in rows if r.status == "ok"] or rows))
+                   _mean([c.half for c in ok]), *null, _mean([c.effect for c in ok]), *over,
+                   *_steps([r for r in rows if r.status == "ok"] or rows))
 
 
 def interval(values: dict[Pair, float]) -> tuple[float, float, float]:

@@ -62,8 +62,8 @@ def headline(source: Source, kind: str) -> Table | None:
         *feet.notes(),
         f"Mean [95% interval, clustered by GAN, conditional on this zoo] over the {what} that every method was run on "
         f"and that have the score ({over}); (a/b): only a of b succeeded. ↑ more is better, ↓ less is better.",
-        "chance: random directions through the same protocol, with the band that holds 95% of them for one "
-        f"{what[:-1]}." + (f" {' and '.join(ends)}." if ends else "")]
+        "chance: random directions through the same protocol, with the band that holds 95% of "
+        f"{source.band_words(what[:-1])}." + (f" {' and '.join(ends)}." if ends else "")]
     if any(s.values and not math.isfinite(s.low) for own in found.values() for s in own):
         notes.append("No interval where fewer than three GANs vary.")
     if any(source.at_chance(s) for own in found.values() for s in own):
@@ -88,7 +88,7 @@ def headline_summaries(source: Source, kind: str) -> dict[tuple[str, str], list[
     for metric in sorted(set(rows["metric"]), key=place):
         for group in (HEADLINE, CENTRED) if metric == "alignment" else (HEADLINE,):
             part = aggregate.select(rows, kind, group, metric)
-            own = aggregate.summarise(part, metric, kind, group, aggregate.common_pairs(part))
+            own = aggregate.summarise(part, metric, kind, group, aggregate.common_pairs(part), source.chance)
             if own:
                 out[metric, group] = own
     return out
@@ -137,13 +137,15 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
     """
     rows, real = source.rows, source.plain[source.plain["reference"] == source.reference]
     ours = rows[(rows["reference"] == pair[0]) & (rows["client"] == pair[1])]
-    found = {m: own for m in CONTROLLED if (own := aggregate.summarise(ours, m, "pair"))}
+    found = {m: own for m in CONTROLLED if (own := aggregate.summarise(ours, m, "pair",
+                                                                       chance=source.chance))}
     if not found:
         return None
     entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
     feet, lines, means = Footnotes(), {}, {}
     labels = {s.entry: feet.entry(s, entries) for own in found.values() for s in own}
-    clients = {m: {s.entry: s for s in aggregate.summarise(real, m, "pair")} for m in found}
+    clients = {m: {s.entry: s for s in aggregate.summarise(real, m, "pair", chance=source.chance)}
+               for m in found}
     for entry in entries:
         line: dict[str, str] = {}
         for metric, own in found.items():

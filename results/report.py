@@ -26,7 +26,8 @@ def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, prove
         rows: as ``results.rows`` reads them. cells: the content of ``cells.csv``; may be empty.
         provenance: facts for every caption, as text ({"commit": ..., "torch": ...}). Two keys are not shown but used:
             "reference", the GAN that paper-shaped tables compare with (default full), and "controls", pairs of GANs
-            of the same data, whose second ones stay out of them (default full and full_b).
+            of the same data, whose second ones stay out of them (default full and full_b). A third, "chance", has
+            the null scores that ``results.nulls.read_nulls`` gives, for the bands of means.
         metrics: {name: class}, from ``metrics.registry.load_all``.
     """
     split = sources(rows, cells, provenance, metrics)
@@ -43,9 +44,11 @@ def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
     facts = dict(provenance)
     reference = facts.pop("reference", REFERENCE)
     controls = tuple(tuple(pair) for pair in facts.pop("controls", CONTROLS))
-    return [(Source(part.reset_index(drop=True), metrics, facts, reference, controls),
+    nulls = facts.pop("chance", {})
+    found = contexts(rows)
+    return [(Source(part.reset_index(drop=True), metrics, facts, reference, controls, nulls if len(found) == 1 else {}),
              cells[(cells["suite"] == context["suite"]) & (cells["profile"] == context["profile"])])
-            for context, part in contexts(rows)]
+            for context, part in found]
 
 
 def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from metrics.null import band
 from results import aggregate
 from results.aggregate import HEADLINE, Cell, Entry, Pair, Summary
 from results.rows import contexts
@@ -54,6 +55,7 @@ class Source:
         provenance: further facts for the caption ({"commit": ..., "torch": ...}).
         reference: the GAN that tables shaped like the paper's have as reference.
         controls: (GAN, its double) pairs; the doubles never enter paper-shaped tables or means.
+        nulls: {GANs: {"metric/protocol": null scores}} as ``metrics.null.band`` takes them; may be empty.
     Raises:
         MixedRows: rows of several contexts.
     """
@@ -63,6 +65,7 @@ class Source:
     provenance: dict = field(default_factory=dict)
     reference: str = "full"
     controls: tuple[Pair, ...] = (("full", "full_b"),)
+    nulls: dict[tuple[str, ...], dict[str, list]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found = contexts(self.rows)
@@ -93,6 +96,20 @@ class Source:
         if metric not in self.metrics:
             return metric
         return f"{metric} {'↑' if self.metrics[metric].higher_is_better else '↓'}"
+
+    def chance(self, metric: str, protocol: str, pairs: Sequence[Pair],
+               seeds: int) -> tuple[float, float, float] | None:
+        """(level, low, high) of chance for a mean over ``pairs`` and ``seeds``; None unless every null is stored."""
+        name = f"{metric}/{protocol}"
+        cells = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
+        if not cells or any(scores is None for scores in cells.values()):
+            return None
+        found = band(cells, getattr(self.metrics.get(metric), "bounds", (-math.inf, math.inf)), seeds)
+        return found.mean, found.low, found.high
+
+    def band_words(self, one: str) -> str:
+        """What the band in a table of means is about."""
+        return "such means over as many random runs as seeds" if self.nulls else f"them for one {one}"
 
     def at_chance(self, s: Summary) -> bool:
         """Whether the mean is no better than chance: inside its band, or beyond its wrong end. False without a band."""
@@ -203,7 +220,7 @@ def by_gan(source: Source, metric: str, group: str = HEADLINE) -> Table | None:
 
 def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, group: str, name: str,
                 title: str) -> Table | None:
-    summaries = aggregate.summarise(rows, metric, kind, group)
+    summaries = aggregate.summarise(rows, metric, kind, group, chance=source.chance)
     if not summaries:
         return None
     digits, feet = source.digits(metric), Footnotes()
@@ -230,7 +247,7 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
         line[what] = f"{len(s.values)}/{len(gans)}"
         lines[feet.entry(s, among)] = line
     notes = feet.notes() + _reading(several, what, fixed, any(source.at_chance(s) for s in summaries),
-                                    any(s.entry.by_index for s in summaries))
+                                    any(s.entry.by_index for s in summaries), source.band_words(what[:-1]))
     if group != HEADLINE:
         name, title = f"{name}_{group}", f"{title}; {group_words(group, kind)}"
     return Table(name, title, frame_of(lines), aggregate.long_form(summaries), source.caption(), tuple(notes))
@@ -245,12 +262,12 @@ def group_words(group: str, kind: str) -> str:
             "published-paper": "as the paper has it"}.get(group, f"protocol {group}")
 
 
-def _reading(several: bool, what: str, fixed: str, at_chance: bool, by_index: bool) -> list[str]:
+def _reading(several: bool, what: str, fixed: str, at_chance: bool, by_index: bool, band_words: str) -> list[str]:
     notes = [f"mean: over {what}, interval clustered by GAN{fixed}, conditional on this zoo; ± latents: half the 95% "
              f"interval of one {what[:-1]} over the latents, averaged"
              + ("; ± seeds: standard deviation over seeds of the mean." if several else "; one seed."),
-             "chance: what random directions get through the same protocol, with the band that holds 95% of them for "
-             f"one {what[:-1]}; minus random: paired by {what[:-1]} with the method random"
+             "chance: what random directions get through the same protocol, with the band that holds 95% of "
+             f"{band_words}; minus random: paired by {what[:-1]} with the method random"
              + (", which has no pairing by index." if by_index else ".")]
     if at_chance:
         notes.append(AT_CHANCE_WORDS)
@@ -265,7 +282,7 @@ def matrices(source: Source, metric: str, group: str = HEADLINE) -> list[Table]:
     was run with one reference only has no such table: ``by_client`` has all of it.
     """
     symmetric = metric == "alignment"
-    summaries = aggregate.summarise(source.plain, metric, "pair", group)
+    summaries = aggregate.summarise(source.plain, metric, "pair", group, chance=source.chance)
     gans = aggregate.gan_order(g for s in summaries for pair in s.cells for g in pair)
     return [_matrix(source, s, gans, symmetric, group, [t.entry for t in summaries]) for s in summaries
             if len({reference for reference, _ in s.cells}) > 1]
@@ -287,7 +304,8 @@ def _matrix(source: Source, s: Summary, gans: list[str], symmetric: bool, group:
         frame = frame.iloc[:-1, 1:]
     notes = [*feet.notes(), f"Mean over the {len(s.values)} pairs with a score: "
                             f"{with_interval(s.mean, s.low, s.high, digits)} (95%, clustered by GAN); chance: "
-                            f"{with_interval(s.chance, s.chance_low, s.chance_high, digits)} (95% band of one pair)."]
+                            f"{with_interval(s.chance, s.chance_low, s.chance_high, digits)} (the band holds 95% of "
+                            f"{source.band_words('pair')})."]
     slug = label.replace(f" {DAGGER}", "").replace(", by index", "_by_index")
     slug = "".join(c if c.isalnum() or c in "-_." else "_" for c in slug).strip("_")
     words = "" if group == HEADLINE else f"; {group_words(group, 'pair')}"

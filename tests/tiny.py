@@ -16,7 +16,7 @@ pairs: reference
 seeds: [0]
 latents: {match: 4, score: 4}
 chunk: 8
-chance: {bank: 16, draws: 4}
+chance: {runs: 2}
 ratio: {pool: 16, steps: 4, batch: 8}
 bootstrap: 5
 extractor: {input_size: 32}
