@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
+from oracles import registry
+from oracles.base import FeatureExtractor
+
 DEPTHS = (3, 4, 6, 3)
+FROM_FILES = ("resnet50_torchvision", "advbn_resnet50", "clip_resnet50")
+_FOLDER = tempfile.TemporaryDirectory(prefix="tiny-extractors-")
 SETTINGS = {  # in the spellings that the real ones have
     "resnet50": {"crop_pct": 0.875, "do_normalize": True, "image_mean": [0.485, 0.456, 0.406],
                  "image_std": [0.229, 0.224, 0.225], "resample": 3, "size": {"shortest_edge": 64}},
@@ -125,3 +133,24 @@ def save(name: str, folder: Path) -> dict[str, object]:
         state = {"epoch": 20, "arch": "resnet50", "state_dict": {f"module.{k}": v for k, v in state.items()}}
     torch.save(state, folder / "weights.pt")
     return {"weights": str(folder / "weights.pt"), "input_size": 64}
+
+
+_saved = functools.cache(lambda name: save(name, Path(_FOLDER.name) / name))
+
+
+def params(name: str) -> dict[str, object]:
+    """Parameters of the tiny extractor ``name``, whose files are made once; skips the test without its package."""
+    if name in SETTINGS:
+        pytest.importorskip("transformers", reason="the extra `features` is not installed")
+    return dict(_saved(name))
+
+
+@functools.cache
+def build(name: str) -> FeatureExtractor:
+    """The tiny extractor ``name``, made once."""
+    return registry.extractor(name, **params(name))
+
+
+def noise(n: int, size: int, seed: int = 0) -> Tensor:
+    """Images [n, 3, size, size] of uniform noise."""
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
