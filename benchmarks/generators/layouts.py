@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.generators.genforce_stylegan2 import from_genforce
+from benchmarks.generators.z_fed import reading
 
 State = Mapping[str, Tensor]
 
@@ -47,9 +48,15 @@ def detect_layout(state: State) -> str:
 
 def to_ada(state: State, latent_avg: Tensor | None = None, *,
            extras: Mapping[str, object] | None = None) -> dict[str, Tensor]:
-    """``state`` of any known layout in the ADA layout; ``latent_avg`` as in :func:`from_rosinality`."""
+    """``state`` of any known layout in the ADA layout; ``latent_avg`` as in :func:`from_rosinality`.
+
+    Raises:
+        ValueError: the names fit no layout, or names or shapes do not fit the layout that they look like.
+    """
     extras = {"latent_avg": latent_avg, **(extras or {})}
-    return LAYOUTS[detect_layout(state)].to_ada(state, extras)
+    layout = LAYOUTS[detect_layout(state)]
+    with reading(f"a StyleGAN2 generator as {layout.project} writes it"):
+        return layout.to_ada(state, extras)
 
 
 def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str, Tensor]:
