@@ -70,9 +70,18 @@ def divided(weight: Tensor, sigma: Tensor, name: str) -> Tensor:
 
 
 def fold_power_step(state: State) -> dict[str, Tensor]:
-    """``state`` with ``x.weight`` divided by its sigma wherever there is ``x.u0``; ``u0`` and the log ``sv0`` go."""
+    """``state`` with ``x.weight`` divided by its sigma for each ``x.u0``; ``u0`` and the log ``sv0`` go.
+
+    All weights but the class embedding's have a ``u0``, or none has (a network without spectral norm, or one folded
+    before): a single one lost would be another network without a word.
+    """
     out = {name: value for name, value in state.items() if name.rpartition(".")[2] not in ("u0", "sv0")}
-    for stem in (name[:-len(".u0")] for name in state if name.endswith(".u0")):
+    stems = {name[:-len(".u0")] for name in state if name.endswith(".u0")}
+    weights = {name[:-len(".weight")] for name in state if name.endswith(".weight")} - {"shared"}
+    if stems and stems != weights:
+        raise ValueError(f"spectral norm is stored for some weights only: {', '.join(sorted(stems ^ weights)[:4])} "
+                         "without its weight or its u0")
+    for stem in stems:
         weight = state[f"{stem}.weight"]
         out[f"{stem}.weight"] = divided(weight, sigma_by_power_step(weight, state[f"{stem}.u0"]), stem)
     return out
