@@ -124,7 +124,7 @@ def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Re
                 shown = max(now, shown)
 
             done[i] = run_cell(plan, cell, _failed(plan, cell, done), progress)
-            bar.update(cell.weight - shown)
+            bar.update(min(cell.weight - shown, bar.total - bar.n))
             yield done[i]
 
 
@@ -151,7 +151,8 @@ def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[R
                     shares[index[i]] = 1.0
                     yield done[i]
                 bar.set_postfix_str(f"{len(done)} of {len(ids)} cells", refresh=False)
-                bar.update(round(sum(plan.cells[i].weight * shares[n] for i, n in index.items())) - bar.n)
+                now = round(sum(plan.cells[i].weight * shares[n] for i, n in index.items()))
+                bar.update(min(now, bar.total) - bar.n)
         pool.shutdown()
     except BrokenProcessPool as error:
         raise RuntimeError("a worker process died (out of memory, or killed); finished cells are kept: "
