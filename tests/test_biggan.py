@@ -237,7 +237,7 @@ def test_damaged_states_are_refused(cls):
                 continue
             with pytest.raises(ValueError, match="BigGAN"):
                 cls.from_state_dict(damaged)
-    with pytest.raises(ValueError, match=r"not understood .*more\.weight"):
+    with pytest.raises(ValueError, match="more"):
         cls.from_state_dict({**state, "more.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"no setting psi; it has .*truncation"):
         cls.from_state_dict(state, psi=0.5)

@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from benchmarks.generators.base import Generator
+from benchmarks.generators.biggan import BigGAN
+from benchmarks.generators.biggan_deep import BigGANDeep
 from benchmarks.generators.pggan import PGGAN
+from benchmarks.generators.sngan import SNGAN
 from benchmarks.generators.stylegan1 import StyleGAN1
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.stylegan3 import StyleGAN3
@@ -54,6 +57,9 @@ class Case:
 
 
 FAMILIES = {
+    "biggan": Case(BigGAN, "generators/biggan"),
+    "biggan-deep": Case(BigGANDeep, "generators/biggan_deep_hf"),
+    "sngan": Case(SNGAN, "generators/sngan"),
     "stylegan2": Case(StyleGAN2, "stylegan2_ada"),
     "stylegan2-classes": Case(StyleGAN2, "stylegan2_ada_cond", clamp=1.5, mapping_lr=0.02),
     "stylegan2-rosinality": Case(StyleGAN2, "stylegan2_rosinality"),
