@@ -92,11 +92,9 @@ def _read(source: Path | bytes, inside: bool = False) -> Read:
     """(kind, wrapper, state, extras), looking into an archive first."""
     start = _start(source)
     unpack = None
-    if _is_safetensors(start):
-        unpack = None
-    elif start[:2] == b"PK" and not torch_files.is_torch_zip(source):
+    if start[:2] == b"PK" and not _is_safetensors(start) and not torch_files.is_torch_zip(source):
         unpack = archives.from_zip
-    elif start[257:262] == b"ustar":
+    elif start[257:262] == b"ustar" and not _is_safetensors(start):
         unpack = archives.from_tar
     if unpack is None:
         read = _read_file(source, start)

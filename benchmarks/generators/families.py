@@ -97,19 +97,29 @@ def build(checkpoint: Checkpoint, family: str | None = None, **overrides: object
     """
     try:
         cls = get(family) if family else recognise(checkpoint.state)
-        known = [name for name, p in inspect.signature(cls.from_state_dict).parameters.items()
-                 if p.kind is p.KEYWORD_ONLY and name != "extras"]
-        for name in overrides:
-            if name not in known:
-                raise ValueError(f"{cls.family}: {did_you_mean('setting', name, known)}")
+        _check_settings(cls, overrides)
         state = {name: value.float() if value.is_floating_point() else value
                  for name, value in checkpoint.state.items()}
-        return cls.from_state_dict(state, extras=checkpoint.extras, **overrides).freeze()
+        extras = dict(checkpoint.extras)
+        if isinstance(extras.get("config"), Mapping):  # constructor arguments under the name that many projects use
+            extras.setdefault("init_kwargs", extras["config"])
+        return cls.from_state_dict(state, extras=extras, **overrides).freeze()
     except ValueError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
     except (RuntimeError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
         raise CheckpointError(f"{checkpoint.path}: has the names of a {cls.family} generator, but shapes that fit no "
                               f"such network ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+def _check_settings(cls: type[Generator], overrides: Mapping[str, object]) -> None:
+    """ValueError naming the nearest for a setting that ``from_state_dict`` (or the class, if that passes on) lacks."""
+    parameters = dict(inspect.signature(cls.from_state_dict).parameters)
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        parameters |= inspect.signature(cls).parameters
+    known = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name not in ("extras", "rng")]
+    for name in overrides:
+        if name not in known:
+            raise ValueError(f"{cls.family}: {did_you_mean('setting', name, known)}")
 
 
 def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.device | str = "cpu",

@@ -306,7 +306,7 @@ def _check_shapes(state: Mapping[str, Tensor], channels: Mapping[int, int], w_di
 def _settings(extras: Mapping[str, object]) -> dict[str, float]:
     """{"clamp", "mapping_lr"} as far as the constructor arguments of NVIDIA's Generator in ``extras`` name them."""
     found: dict[str, float] = {}
-    arguments = extras.get("init_kwargs") or extras.get("config") or {}
+    arguments = extras.get("init_kwargs") or {}
     for group, name, ours in (("synthesis_kwargs", "conv_clamp", "clamp"),
                               ("mapping_kwargs", "lr_multiplier", "mapping_lr")):
         inner = arguments.get(group) if isinstance(arguments, Mapping) else None
