@@ -235,6 +235,8 @@ def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check_state(state: dict[str, Tensor], size: int) -> None:
     """CheckpointError unless all is dense and plain, and no larger than the file can honestly hold."""
+    if not state:
+        raise CheckpointError("holds a network without tensors")
     total = 0
     for name, value in state.items():
         if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu" or value.is_complex():
