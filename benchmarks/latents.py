@@ -11,13 +11,14 @@ from benchmarks.generators.base import Generator
 
 
 def evaluation_latents(generator: Generator, space: str, n: int, seed: int | str) -> Tensor:
-    """Latents [n, D] of ``space``: the same z for every generator of a size, the first n of any longer draw.
+    """Latents [n, D] of ``space`` ([n, L, D] where a generator's rows of w differ), as the generator samples them.
 
-    ``seed`` is the suite's, or a name such as ``"chance"`` for a stream of its own.
+    One after another, so that they are the first n of any longer draw; the same z for every generator of a size that
+    samples alike. ``seed`` is the suite's, or a name such as ``"chance"`` for a stream of its own.
     """
     digest = hashlib.sha256(f"evaluation latents {seed}".encode()).digest()
     rng = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    z = torch.cat([torch.randn(1, generator.latent_dim, generator=rng) for _ in range(n)]).to(generator.device)
+    z = torch.cat([generator.sample_z(1, rng) for _ in range(n)])
     if generator.check_space(space) == "z":
         return z
     with torch.inference_mode():

@@ -1,40 +1,50 @@
-"""Zoos: folders of frozen generators, loaded by name and checked against the manifest's sha256.
+"""Zoos: frozen generators by name, in a folder with a manifest, or listed in a suite.
 
-A zoo is a folder with ``zoo.yaml`` and one checkpoint for each GAN, in any format that ``families`` reads::
+A zoo is a folder with ``zoo.yaml`` (or any YAML file of that form) and a checkpoint for each GAN, in any format that
+``families`` reads; or anybody's network::
 
-    zoo: mini
-    title: mini zoo (rendered faces)
+    zoo: mine
+    title: my zoo                         # for captions
+    oracle: oracles/resnet50.safetensors  # optional: what reads these images, and a second one for supervised methods
+    teacher: oracles/resnet18.safetensors
     gans:
       full:
-        file: full.safetensors
-        sha256: 0123...
-        excludes: []                      # [attribute, value that the data lack]
+        file: network.pkl                 # from here on all is optional, but for `file` or `generator`
+        sha256: 0123...                   # checked if given; in any case the GAN's identity
+        excludes: [[Male, 0]]             # [attribute, value that the training data lack]
         rates: {Male: 0.42, ...}          # share of the training data that has each attribute
-        family: stylegan2                 # where it is another one
+        family: stylegan2                 # where the names in the file do not say it
         settings: {label: 3}              # of the family, which the file does not say
-        ...                               # data, seed, images seen: see the cards
+      other:
+        generator: {module: "mynet:Net", checkpoint: net.pt, latent_dim: 128}   # see ``external_spec``
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from benchmarks.checkpoints import CheckpointError
+from benchmarks.checkpoints import CheckpointError, read_checkpoint
 from benchmarks.checkpoints.reading import sha256_of
 from benchmarks.generators import families
 from benchmarks.generators.base import Generator
+from benchmarks.generators.external import SpecError
+from benchmarks.generators.external_spec import import_class, load_external
 from methods.registry import did_you_mean
 
 MINI = Path(__file__).parent / "zoo_mini"
 MANIFEST = "zoo.yaml"
 NAMED = {"mini": MINI}
 _AGAIN = "restore it from the repository (git checkout), or make the zoo again with 'run_bench.py train-zoo mini'"
+_CORRECT = "restore the file, or correct its entry"
 
 
 class ZooError(RuntimeError):
@@ -42,32 +52,82 @@ class ZooError(RuntimeError):
 
 
 class Zoo:
-    """The GANs of one folder.
+    """The GANs of one manifest.
 
     Attributes:
         name, title: for rows and captions (``"mini"``, ``"mini zoo (rendered faces)"``).
         names: the GANs, in the manifest's order.
         folder: where the files are.
+        oracle, teacher: paths of oracles that read these images, where the manifest names them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: Path, manifest: Mapping[str, Any] | None = None) -> None:
         """Reads the manifest; weights are read and checked when a GAN is loaded.
 
+        Args:
+            place: a folder with ``zoo.yaml``, or a YAML file of that form.
+            manifest: the content, where there is no such file; then ``place`` is the folder that paths start from.
         Raises:
             ZooError: no manifest, or one that cannot be understood.
         """
-        self.folder, path = Path(folder), Path(folder) / MANIFEST
-        if not path.is_file():
-            raise ZooError(f"no zoo at {folder}: {path} is missing; {_AGAIN}")
+        path = Path(place) if Path(place).suffix in (".yaml", ".yml") else Path(place) / MANIFEST
+        self.folder = path.parent
+        self._where = str(path) if manifest is None else "generators"
+        self._shas: dict[str, str] = {}
+        self._classes: dict[str, type[Generator]] = {}
+        if manifest is None:
+            if not path.is_file():
+                raise ZooError(f"no zoo at {place}: {path} is missing; {_AGAIN}")
+            try:
+                manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise ZooError(f"{path} is no zoo manifest ({error}); {_AGAIN}") from error
         try:
-            manifest = yaml.safe_load(path.read_text())
-            self.name, self.title, self._gans = manifest["zoo"], manifest["title"], manifest["gans"]
-            for entry in self._gans.values():
-                _ = entry["file"], entry["sha256"], entry["excludes"], entry["rates"]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            raise ZooError(f"{path} is no zoo manifest ({error!r}); expected zoo, title and gans, each GAN with file, "
-                           f"sha256, excludes and rates; {_AGAIN}") from error
+            self.name, self.title, gans = str(manifest["zoo"]), str(manifest["title"]), dict(manifest["gans"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ZooError(f"{self._where} is no zoo manifest ({error!r}); expected zoo, title and gans, each GAN with "
+                           f"file or generator; {_AGAIN}") from error
+        self._again = _AGAIN if self.name in NAMED else _CORRECT
+        self._gans = {str(name): self._read(str(name), entry) for name, entry in gans.items()}
         self.names: tuple[str, ...] = tuple(self._gans)
+        self.oracle, self.teacher = (self._beside(manifest.get(key)) for key in ("oracle", "teacher"))
+
+    def _beside(self, path: object) -> str | None:
+        """A path in the manifest, which starts from its folder; a shipped oracle's name stays as it is."""
+        return None if path is None else str(self.folder / str(path)) if Path(str(path)).suffix else str(path)
+
+    # -- the manifest ----------------------------------------------------------------------------------------
+    def _read(self, name: str, entry: Any) -> dict[str, Any]:
+        """An entry as it is understood: with ``file`` or ``generator``; a text alone is a file."""
+        entry = {"file": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, Mapping):
+            self._refuse(name, f"{entry!r}, expected keys and values")
+        entry = dict(entry)
+        if "module" in entry:  # in a suite: the specification itself
+            entry = {"generator": entry}
+        if "checkpoint" in entry:
+            entry["file"] = entry.pop("checkpoint")
+        if ("file" in entry) == ("generator" in entry):
+            self._refuse(name, f"{', '.join(map(str, entry)) or 'nothing'}, expected file or generator, one of them")
+        spec = entry.get("generator")
+        if spec is not None and (not isinstance(spec, Mapping) or "module" not in spec):
+            self._refuse(name, f"generator: {spec!r}, expected {{module: package.module:Class, ...}}")
+        settings, sha = entry.get("settings", {}), entry.get("sha256")
+        if not isinstance(settings, Mapping):
+            self._refuse(name, f"settings: {settings!r}, expected keys and values")
+        if sha is not None and not (isinstance(sha, str) and len(sha) == 64):
+            self._refuse(name, f"sha256: {sha!r}, expected 64 hex digits in quotes (or leave it out)")
+        rates, excludes = entry.get("rates") or {}, entry.get("excludes") or []
+        if not isinstance(rates, Mapping) or not all(isinstance(r, int | float) and 0 <= r <= 1
+                                                     for r in rates.values()):
+            self._refuse(name, "rates: expected a share from 0 to 1 for each attribute")
+        if not isinstance(excludes, list) or not all(isinstance(p, list) and len(p) == 2 and p[1] in (0, 1)
+                                                     for p in excludes):
+            self._refuse(name, f"excludes: {excludes!r}, expected pairs [attribute, 0 or 1]")
+        return entry
+
+    def _refuse(self, name: str, sentence: str) -> None:
+        raise ZooError(f"{self._where} is no zoo manifest: GAN {name}: {sentence}")
 
     def entry(self, name: str) -> dict[str, Any]:
         """What the manifest says about ``name``. Raises ZooError for an unknown one, naming the nearest."""
@@ -75,71 +135,157 @@ class Zoo:
             raise ZooError(f"zoo {self.name}: {did_you_mean('GAN', name, list(self.names))}")
         return self._gans[name]
 
-    def hash(self, name: str) -> str:
-        """sha256 (hex) of the weights file as the manifest has it: what the GAN is to the store."""
-        return self.entry(name)["sha256"]
-
     def rates(self, name: str) -> dict[str, float]:
-        """Attribute -> share of the training data of ``name`` that has it."""
-        return dict(self.entry(name)["rates"])
+        """Attribute -> share of the training data of ``name`` that has it; empty where the manifest does not say."""
+        return dict(self.entry(name).get("rates") or {})
 
     def excludes(self, name: str) -> tuple[tuple[str, int], ...]:
         """(attribute, value) pairs that no training image of ``name`` has, by its subset's definition."""
-        return tuple((attribute, int(value)) for attribute, value in self.entry(name)["excludes"])
+        return tuple((attribute, int(value)) for attribute, value in self.entry(name).get("excludes") or [])
+
+    def says(self, name: str, key: str) -> bool:
+        """Whether the manifest says anything under ``key`` (``rates``, ``excludes``) of ``name``."""
+        return self.entry(name).get(key) is not None
+
+    # -- identity --------------------------------------------------------------------------------------------
+    def file(self, name: str) -> Path | None:
+        """The checkpoint of ``name``; None for a network that has none."""
+        entry = self.entry(name)
+        file = entry["file"] if "file" in entry else entry["generator"].get("checkpoint")
+        return None if file is None else self.folder / str(file)
+
+    def hash(self, name: str) -> str:
+        """What the GAN is to the store, 64 hex digits: its file's sha256 where no settings or foreign code enter."""
+        entry = self.entry(name)
+        if "file" in entry and not entry.get("settings"):
+            return self._sha(name)
+        settings = dict(entry.get("settings") or entry.get("generator") or {})
+        settings.pop("checkpoint", None)
+        facts = [self._sha(name) if self.file(name) else "", entry.get("family", ""), settings, self._source(name)]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _sha(self, name: str) -> str:
+        """The checkpoint's sha256, the manifest's or else computed."""
+        entry = self.entry(name)
+        if entry.get("sha256"):
+            return entry["sha256"]
+        if name not in self._shas:
+            self._there(name)
+            self._shas[name] = sha256_of(self.file(name))
+        return self._shas[name]
+
+    def _source(self, name: str) -> str:
+        """The code of a user's own network, as it is on disk."""
+        if "generator" not in self.entry(name):
+            return ""
+        try:
+            return Path(inspect.getfile(self._imported(name))).read_text(encoding="utf-8")
+        except (OSError, TypeError):
+            return ""  # built in, or made in an interpreter: there is no file
 
     def module(self, name: str) -> str:
-        """The module of the generator's class, whose code its images depend on."""
-        return families.get(self._family(name)).__module__
+        """The project's module whose code the images of ``name`` depend on; a user's own code is in ``hash``."""
+        cls = self._class(name)
+        if cls.__module__.startswith("benchmarks."):
+            return cls.__module__
+        return Generator.__module__ if issubclass(cls, Generator) else "benchmarks.generators.external"
 
-    def _family(self, name: str) -> str:
-        return self.entry(name).get("family", "stylegan2")
+    def _imported(self, name: str):
+        """What a user's specification names: a class, or a function that makes a network."""
+        return self._saying(name, lambda: import_class(str(self.entry(name)["generator"]["module"]), self.folder))
 
+    def _class(self, name: str) -> type:
+        """The class of the generator; of a user's network, its own."""
+        if name not in self._classes:
+            entry = self.entry(name)
+            if "generator" in entry:
+                cls = self._imported(name)
+                self._classes[name] = cls if isinstance(cls, type) else type(self.load(name))
+            elif "family" in entry or "data_sha256" in entry:
+                self._classes[name] = families.get(entry.get("family", "stylegan2"))
+            else:
+                self._there(name)
+                self._classes[name] = self._saying(
+                    name, lambda: families.recognise(read_checkpoint(self.file(name)).state))
+        return self._classes[name]
+
+    # -- loading ---------------------------------------------------------------------------------------------
     def load(self, name: str, device: torch.device | str = "cpu") -> Generator:
         """The generator ``name``: float32 from exactly the stored weights, frozen, on ``device``.
 
         Raises:
             ZooError: unknown name, or a file that is missing, truncated, altered or of another layout.
         """
-        where, entry, family = self._verified(name), self.entry(name), self._family(name)
-        trained_here = {"clamp": math.inf} if "data_sha256" in entry else {}
-        spec = {"checkpoint": self.folder / entry["file"], "family": family, **entry.get("settings", trained_here)}
+        where, entry = self._verified(name), self.entry(name)
+        if "generator" in entry:
+            return self._saying(name, lambda: load_external(entry["generator"], self.folder)).to(device)
+        trained_here = "data_sha256" in entry
+        family = entry.get("family", "stylegan2" if trained_here else None)
+        settings = entry.get("settings", {"clamp": math.inf} if trained_here else {})
+        spec = {"checkpoint": self.file(name), **({"family": family} if family else {}), **settings}
         try:
             return families.load_generator(spec, device)
         except CheckpointError as error:
+            if not family:
+                raise ZooError(f"{where}: {error}") from error
             raise ZooError(f"{where} has the expected sha256 but is no {families.get(family).__name__} of this version "
-                           f"({error}); {_AGAIN}") from error
+                           f"({error}); {self._again}") from error
 
     def check(self, name: str) -> None:
-        """ZooError if the weights of ``name`` are missing, truncated or altered."""
-        self._verified(name)
+        """ZooError if the weights of ``name`` are missing, truncated, altered, or make no generator that can be used.
+
+        What was trained here is known to load, and is not loaded.
+        """
+        where = self._verified(name)
+        if "data_sha256" in self.entry(name):
+            return
+        generator = self.load(name)
+        if generator.n_classes and getattr(generator, "label", None) is None:
+            raise ZooError(f"{where} has {generator.n_classes} classes: say which one with settings: {{label: N}}, N "
+                           f"from 0 to {generator.n_classes - 1}")
+
+    def _saying(self, name: str, call):
+        try:
+            return call()
+        except (CheckpointError, SpecError) as error:
+            raise ZooError(f"zoo {self.name}, GAN {name}: {error}") from error
+
+    def _there(self, name: str) -> str:
+        """Which file is meant, for messages; ZooError if it is not there."""
+        path = self.file(name)
+        where = f"zoo {self.name}, GAN {name}: {path or self.entry(name)['generator']['module']}"
+        if path is not None and not path.is_file():
+            raise ZooError(f"{where} is missing; {self._again}")
+        return where
 
     def _verified(self, name: str) -> str:
         """Which file is meant, for messages, after a check of its sha256."""
-        entry = self.entry(name)
-        path, expected = self.folder / entry["file"], entry["sha256"]
-        where = f"zoo {self.name}, GAN {name}: {path}"
-        if not path.is_file():
-            raise ZooError(f"{where} is missing; {_AGAIN}")
+        where, path = self._there(name), self.file(name)
+        if path is None:
+            return where
+        entry, expected = self.entry(name), self._sha(name)
         found, length = sha256_of(path), path.stat().st_size
         if found != expected:
             size = entry.get("bytes")
             kind = "truncated" if size and length < size else "altered"
-            raise ZooError(f"{where} is {kind}: {length} bytes with sha256 {found[:16]}..., {MANIFEST} expects "
-                           f"{size or 'a file'} bytes with {expected[:16]}...; {_AGAIN}")
+            raise ZooError(f"{where} is {kind}: {length} bytes with sha256 {found[:16]}..., {Path(self._where).name} "
+                           f"expects {size or 'a file'} bytes with {expected[:16]}...; {self._again}")
         return where
 
 
 def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
-    """The zoo of that name (``"mini"``), or in that folder.
+    """The zoo of that name (``"mini"``), in that folder, or of that YAML file.
 
     Raises:
-        ZooError: neither a known name nor a folder with a manifest.
+        ZooError: neither a known name nor a folder or file with a manifest.
     """
     if str(path_or_name) in NAMED:
         return Zoo(NAMED[str(path_or_name)])
-    if not Path(path_or_name).is_dir():
-        raise ZooError(f"no zoo {str(path_or_name)!r}: expected {', '.join(NAMED)}, or a folder with {MANIFEST}")
-    return Zoo(Path(path_or_name))
+    path = Path(path_or_name)
+    if not path.is_dir() and not (path.is_file() and path.suffix in (".yaml", ".yml")):
+        raise ZooError(f"no zoo {str(path_or_name)!r}: expected {', '.join(NAMED)}, a folder with {MANIFEST}, or a YAML "
+                       "file of that form")
+    return Zoo(path)
 
 
 def metadata(path: Path) -> dict[str, Any]:
