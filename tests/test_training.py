@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 import torch
 
+from benchmarks.data.attributes import DRAWN
 from benchmarks.generators.zoo import load_zoo
 from benchmarks.training.config import GanConfig
+from benchmarks.training.data import boosting_weights
 from benchmarks.training.discriminator import Discriminator, minibatch_stddev
 from benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_gan
 from benchmarks.training.zoo_training import seen, train_zoo
@@ -84,6 +86,26 @@ def test_the_projected_judge_learns_what_is_real_and_pulls_the_generator(images)
     assert scores[0] < scores[1]
 
 
+def test_rare_attributes_are_drawn_more_often_while_boosted(images):
+    labels = torch.rand(30_000, 4, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.1, 0.85, 0.45, 0.001])
+    weights = boosting_weights(labels, 0.3)
+    share = (weights[:, None] * labels).sum(0) / weights.sum()
+    assert share[0] == pytest.approx(0.3, abs=0.01) and share[1] == pytest.approx(0.7, abs=0.01)
+    assert share[2] == pytest.approx(0.45, abs=0.02)  # common as it is
+    assert weights[labels[:, 3]].mean() < 2  # a stray is no attribute
+    assert weights.max() <= 10.5 and weights.mean() == pytest.approx(1)
+    with pytest.raises(ValueError, match="expected 0 to 0.5"):
+        boosting_weights(labels, 0.6)
+
+    trainer = Trainer(images, 1, dataclasses.replace(TINY, boosted=(8, 16)))
+    trainer.weights = torch.zeros(30).index_fill(0, torch.tensor([3, 4]), 1.0)
+    drawn = []
+    for at in (0, 8, 16):
+        trainer.seen = at
+        drawn.append(set(torch.cat([trainer._next_index() for _ in range(6)]).tolist()))
+    assert len(drawn[0]) == 24 and drawn[1] == {3, 4} and len(drawn[2]) > 6
+
+
 def test_growing_keeps_the_image_and_the_judgement(images):
     trainer = Trainer(images, 1, GROWING)
     while trainer.seen < 12:
@@ -147,7 +169,8 @@ def test_the_sheet_shows_every_image(tmp_path, images):
 
 def test_turns_keep_the_gans_level_and_end_in_a_zoo(tmp_path, monkeypatch, images):
     from benchmarks.training import zoo_training
-    monkeypatch.setattr(zoo_training, "rendered", lambda *args, **kwargs: (images, None))
+    labels = torch.rand(30, len(DRAWN), generator=torch.Generator().manual_seed(1)) < 0.5
+    monkeypatch.setattr(zoo_training, "rendered", lambda *args, **kwargs: (images, labels))
     train_zoo(["full", "male"], 16, tmp_path, slice_images=8, config=GROWING)
     assert [seen(name, tmp_path / "mini") for name in ("full", "male")] == [16, 16]
     log = (tmp_path / "mini" / "full.log").read_text()

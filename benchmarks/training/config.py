@@ -26,8 +26,10 @@ class GanConfig:
     which is twice as quick and gives the coarse shapes (progressive growing, arXiv:1710.10196); 0 for none.
     ``noise``: feed random noise in training; without it the noise strengths stay at 0 and all variation is in the
     latent. ``projected``: side at which images are also judged through ImageNet features (see ``projected.py``), 0 for
-    not at all; it joins once ``projected_from`` images are seen, and its heads learn at ``lr_p``. ``precision``:
-    ``"fp32"`` or ``"bf16"`` (autocast).
+    not at all; it joins once ``projected_from`` images are seen, and its heads learn at ``lr_p``. ``boosted``:
+    (from, until), the images seen between which the attributes that the zoo's subsets differ in are drawn more often
+    where they are rare, up to ``boost_floor`` of the images (see ``data.boosting_weights``): a small GAN is slow to
+    find what one image in ten has. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
     """
 
     resolution: int = 32
@@ -50,6 +52,8 @@ class GanConfig:
     projected: int = 32
     projected_from: int = 110_000
     lr_p: float = 2e-3
+    boosted: tuple[int, int] = (150_000, 165_000)
+    boost_floor: float = 0.3
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
@@ -58,6 +62,7 @@ class GanConfig:
         if self.batch < 1 or self.r1_every < 1:
             raise ValueError(f"GanConfig: batch={self.batch} and r1_every={self.r1_every} must be at least 1")
         object.__setattr__(self, "lr_g_later", tuple(self.lr_g_later))
+        object.__setattr__(self, "boosted", tuple(self.boosted))
         for name in ("channels", "d_channels"):  # a JSON file has text for keys
             widths = {int(side): int(width) for side, width in getattr(self, name).items()}
             object.__setattr__(self, name, widths)

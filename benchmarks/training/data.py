@@ -46,6 +46,34 @@ def rendered(name: str, n: int = N_IMAGES, seed: int | None = None, resolution: 
     return images, labels
 
 
+def boosting_weights(labels: Tensor, floor: float, least: float = 0.01, most: float = 10.0) -> Tensor:
+    """Sampling weights [n] (mean 1) under which each attribute's rarer value has a share of about ``floor``.
+
+    Raking (iterative proportional fitting; Deming & Stephan, 1940, Ann. Math. Stat. 11): the weights of the images with
+    the rarer value are scaled to the wanted share, one attribute after the other, in rounds. Values that fewer than
+    ``least`` of the images have are left alone: they are absent, or strays. Shares above ``floor`` are not lowered on
+    purpose. No weight passes ``most`` times the mean, so that no image is seen all the time.
+
+    Args:
+        labels: bool [n, M].
+    Raises:
+        ValueError: ``floor`` is not in [0, 0.5].
+    """
+    if not 0 <= floor <= 0.5:
+        raise ValueError(f"boosting_weights: floor={floor}, expected 0 to 0.5")
+    labels = labels.double()
+    rare = torch.where(labels.mean(dim=0) <= 0.5, labels, 1 - labels)
+    rare = rare[:, (rare.mean(dim=0) >= least) & (rare.mean(dim=0) < floor)]
+    weights = torch.ones(len(labels), dtype=torch.float64)
+    for _ in range(30):
+        for has in rare.T:
+            share = (weights * has).sum() / weights.sum()
+            if share < floor:
+                weights *= torch.where(has > 0, floor * (1 - share) / (share * (1 - floor)), 1.0)
+        weights = (weights / weights.mean()).clamp(max=most)
+    return weights / weights.mean()
+
+
 def data_hash(images: Tensor) -> str:
     """sha256 (hex) of shape and bytes of a uint8 data set: what the data *is*, whatever drew it."""
     digest = hashlib.sha256(str(tuple(images.shape)).encode())

@@ -56,4 +56,5 @@ def celeba_config(resolution: int, device: str = "cpu") -> GanConfig:
     return GanConfig(resolution=resolution, mapping_layers=8, channels=width,
                      d_channels={side: count for side, count in width.items() if side < resolution}, batch=batch,
                      lr_g=rate, lr_d=rate, lr_g_later=(0, rate), r1_gamma=0.0002 * resolution**2 / batch, mixing=0.9,
-                     half_images=0, projected=0, precision="bf16" if device.startswith("cuda") else "fp32")
+                     half_images=0, projected=0, boosted=(0, 0),
+                     precision="bf16" if device.startswith("cuda") else "fp32")

@@ -31,6 +31,8 @@ class Trainer:
         seed: of weights, latents and the order of the data.
         device: where the networks are.
         compiled: compile the networks (a GPU gains, a CPU waits minutes for little).
+
+    ``weights`` [n], if set, are how often each image is drawn, relative to the others, while ``config.boosted`` says.
     Raises:
         TrainingError: images of another shape or type, or fewer than a batch.
     """
@@ -49,6 +51,7 @@ class Trainer:
         self.compiled = compiled
         self.seen = self.step_count = 0
         self.p: ProjectedDiscriminator | None = None
+        self.weights: Tensor | None = None
         self._build(half=config.half_images > 0)
         self.order, self.at = torch.randperm(len(images), generator=self.rng), 0
 
@@ -90,11 +93,17 @@ class Trainer:
             rng = torch.Generator(self.device).manual_seed(seed)
         return self.g.synthesize(rows, "w", noise_mode="random", rng=rng)
 
-    def _next_real(self) -> Tensor:
+    def _next_index(self) -> Tensor:
+        if self.weights is not None and self.config.boosted[0] <= self.seen < self.config.boosted[1]:
+            return torch.multinomial(self.weights, self.config.batch, replacement=True, generator=self.rng)
         if self.at + self.config.batch > len(self.order):
             self.order, self.at = torch.randperm(len(self.images), generator=self.rng), 0
         index = self.order[self.at:self.at + self.config.batch]
         self.at += self.config.batch
+        return index
+
+    def _next_real(self) -> Tensor:
+        index = self._next_index()
         batch = self.images[index.to(self.images.device)].to(self.device, non_blocking=True)
         batch = (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         return F.avg_pool2d(batch, 2) if self.half else batch
@@ -237,19 +246,21 @@ def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> 
 
 def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str = "cpu", *, until: int,
               config: GanConfig | None = None, compiled: bool = False, save_seconds: float = 120,
-              log: Callable[[str], None] | None = None, trainer: Callable[..., Trainer] = Trainer) -> Trainer:
+              log: Callable[[str], None] | None = None, trainer: Callable[..., Trainer] = Trainer,
+              weights: Tensor | None = None) -> Trainer:
     """Train the GAN ``name`` until it has seen ``until`` images, resuming from its checkpoint in ``out_dir``.
 
     Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
     (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
     An interrupted and resumed run gives the same weights as an uninterrupted one. ``trainer`` makes the trainer from
-    the arguments of ``Trainer``.
+    the arguments of ``Trainer``; ``weights`` are its.
 
     Raises:
         TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.
     """
     out_dir = Path(out_dir)
     trainer = trainer(images, seed, config, device, compiled)
+    trainer.weights = weights
     checkpoint = out_dir / f"{name}.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

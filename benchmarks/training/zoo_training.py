@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from benchmarks.data.attributes import DRAWN
 from benchmarks.data.subsets import SUBSETS, lacking
 from benchmarks.training.config import GanConfig
-from benchmarks.training.data import rendered, seeds
+from benchmarks.training.data import boosting_weights, rendered, seeds
 from benchmarks.training.data_zoo import CelebASource
 from benchmarks.training.distributed import Group
 from benchmarks.training.export import export_zoo
@@ -35,12 +36,15 @@ def _say(text: str) -> None:
 def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device: str, config: GanConfig,
                compiled: bool, source: CelebASource | None = None, group: Group | None = None) -> None:
     if source is None:
-        data, _ = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
+        data, labels = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
+        names = DRAWN
     else:
-        data = source(name).images
+        data, labels, names = source(name).images, source(name).labels, source(name).names
+    differing = {attribute for pairs in SUBSETS.values() for attribute, _ in pairs}
+    weights = boosting_weights(labels[:, [i for i, a in enumerate(names) if a in differing]], config.boost_floor)
     until = min(images, seen(name, out_dir) + slice_images)
     trainer = train_gan(name, seeds(name)[1], out_dir, data, device, until=until, config=config, compiled=compiled,
-                        log=_say, trainer=trainer_for(group))
+                        log=_say, trainer=trainer_for(group), weights=weights)
     if not trainer.leads:
         return
     path = out_dir / f"{name}.json"
