@@ -1,0 +1,228 @@
+"""One audit from beginning to end: artifacts through the store, then ``audit.json``, picture sheets and the page."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from benchmarks import run_folder
+from benchmarks.audit import finding
+from benchmarks.audit.bench import AuditBench, make_job
+from benchmarks.audit.finding import View
+from benchmarks.audit.inputs import Subject, Subjects, default_control, find_judge, find_subject
+from benchmarks.audit.page import page
+from benchmarks.audit.pictures import Row
+from benchmarks.config import Extractor, Profile
+from benchmarks.job import Pair
+from benchmarks.scoring import ABSENT, VARIES
+from metrics.responses import Responses
+from results.store import write_atomically
+
+KINDS = ("common", "missing", "novel")
+Say = Callable[[str], None]
+
+
+def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: Extractor,
+          control: tuple[str, str] | None, profile: Profile, seed: int, steps: int | None, device: str, store: str,
+          command: list[str], say: Say = lambda text: None) -> dict:
+    """Audits client ``given[1]`` against reference ``given[0]``, writes ``out`` and returns what audit.json holds.
+
+    Args:
+        control: two generators of the same data; None for the zoo's own pair where there is one.
+        oracle: see ``inputs.find_judge``.
+        say: told what is being done.
+    Raises:
+        ValueError, RuntimeError: something cannot be read, used or written; a sentence says what to do.
+    """
+    _writable(out)
+    subjects = [find_subject(one) for one in given]
+    if subjects[0].hash == subjects[1].hash:
+        raise ValueError(f"{given[0]} and {given[1]} are the same generator: there is nothing to compare")
+    control = control or default_control(*subjects)
+    controls = [find_subject(one) for one in control] if control else []
+    if controls and controls[0].hash == controls[1].hash:
+        raise ValueError(f"--control {control[0]} {control[1]} are the same generator; a control is two generators "
+                         "that were trained on the same data, apart from each other")
+    everyone = Subjects([*subjects, *controls])
+    judge = find_judge(oracle, [*subjects, *controls])
+    pair = (subjects[0].name, subjects[1].name)
+    control_pair = (controls[0].name, controls[1].name) if controls else None
+    job = make_job(pair, control_pair, profile, seed, steps, extractor, judge.name or "none", device, store)
+    bench = AuditBench(job, everyone, judge.oracle)
+    say(f"oracle: {judge.name if judge.oracle else 'none'}, because {judge.reason}")
+
+    views = _views(bench, pair, seed, f"{given[0]} and {given[1]}", say)
+    banks = []
+    for one in subjects:
+        say(f"chance: random directions of {one.given}")
+        banks.append(bench.bank(one.name))
+    control_views = _views(bench, control_pair, seed, f"the control, {control[0]} and {control[1]}", say) \
+        if control_pair else None
+    result = _result(bench, views, banks, control_views, profile.bootstrap)
+    result["control"] = {"pair": list(control), **result["control"]} if control else None
+    method = job.method(job.suite.methods[0])
+    result |= {
+        "audit": 1, "reference": subjects[0].describe(), "client": subjects[1].describe(),
+        "controls": [one.describe() for one in controls], "oracle": judge.describe(),
+        "extractor": {"name": job.extractor().name, "params": job.extractor().params, "axes": len(bench.oracle.axes.T),
+                      "fingerprint": bench.extractor_mark(job.extractor())},
+        "method": {"name": method.name, "source": method.source, "steps": method.steps,
+                   "published_steps": method.published_steps(), "params": method.params(),
+                   "loss": bench.directions(job.suite.methods[0], pair, seed)[0].notes},
+        "seed": seed, "data": _data(subjects, views), "title": everyone.title,
+        "artifacts": _artifacts(bench, pair, control_pair, seed),
+        "made": run_folder.provenance(job, SimpleNamespace(bench=bench), command)}
+    result["pictures"] = _pictures(bench, pair, seed, result, out, say)
+    result = _plain(result)
+    write_atomically(out / "audit.json", json.dumps(result, indent=1, allow_nan=False))
+    write_atomically(out / "audit.md", page(result))
+    return result
+
+
+def _writable(out: Path) -> None:
+    probe = out / f".write-{uuid.uuid4().hex}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written to ({error.strerror}); choose another folder with --out") from error
+
+
+# -- evidence ------------------------------------------------------------------------------------------------
+def _views(bench: AuditBench, pair: Pair, seed: int, words: str, say: Say) -> dict[str, View]:
+    """{"attributes": ..., "features": ...} of a pair, discovered on it first; no attributes without an oracle."""
+    entry, = bench.job.suite.methods
+    say(f"xGA: {bench.job.method(entry).steps:,} steps on {words}")
+    sides = [bench.responses(entry, pair, side, seed) for side in (0, 1)]
+    return {kind: _view(bench, sides, columns) for kind, columns in _columns(bench).items()}
+
+
+def _columns(bench: AuditBench) -> dict[str, np.ndarray]:
+    reader = bench.oracle
+    own = {"attributes": reader.is_readable_attribute} if reader.oracle is not None else {}
+    return own | {"features": reader.is_feature}
+
+
+def _view(bench: AuditBench, sides: list[Responses], columns: np.ndarray) -> View:
+    names = tuple(name for name, kept in zip(bench.oracle.names, columns) if kept)
+    return View(*(one.attributes(columns) for one in sides), names, not bench.oracle.is_feature[columns].all(),
+                bench.job.profile.latents.match, bench.job.suite.n_common)
+
+
+def _result(bench: AuditBench, views: dict[str, View], banks: list, control: dict[str, View] | None,
+            resamples: int) -> dict:
+    """Findings by the first of the views (attributes, where an oracle reads them), features beside them."""
+    columns = _columns(bench)
+    judging = next(iter(views))
+    view, cut = views[judging], {kind: tuple([r.attributes(columns[kind]) for r in runs] for runs in banks)
+                                 for kind in views}
+    false = finding.false_positives(control[judging]) if control else None
+    levels = {kind: finding.beyond_chance(views[kind], cut[kind]) for kind in views}
+    found = {"common": finding.common(view, levels[judging]), "missing": finding.unique(view, True),
+             "novel": finding.unique(view, False)}
+    for one in found["missing"] + found["novel"]:
+        one["stands_out"] = finding.stands_out(one, false)
+    if judging == "attributes":
+        _add_features(found, views["features"], levels["features"])
+        _add_shares(found, view)
+    return {"judged_by": judging, **found, "unmeasurable": {k: finding.unmeasurable(v) for k, v in views.items()},
+            "chance": {kind: {"pair_cosine": levels[kind], "scores": finding.scores(views[kind], cut[kind], resamples)}
+                       for kind in views}, "control": false}
+
+
+def _add_features(found: dict, view: View, level: float | None) -> None:
+    """What features say of the same directions, without the names that they do not have."""
+    case = view.case
+    pairs = {one["direction"]: one for one in finding.common(view, level)}
+    for kind, own, other in (("missing", case.reference, case.client), ("novel", case.client, case.reference)):
+        for one in found[kind]:
+            k = one["direction"]
+            one["features"] = {**finding.facts(own, k, view.names, False), "nearest": finding.nearest(own, k, other)}
+    for one in found["common"]:
+        same = pairs.get(one["direction"])
+        one["features"] = same and {key: same[key] for key in ("sign", "cosine", "beyond_chance", "reference",
+                                                               "client")}
+
+
+def _add_shares(found: dict, view: View) -> None:
+    """The share of unedited images in which the oracle sees what a direction is called after."""
+    for one in found["common"] + found["missing"] + found["novel"]:
+        m = view.names.index(one["called"])
+        one["share_reference"], one["share_client"] = (float((r.before[:, m] > 0).mean())
+                                                       for r in (view.reference, view.client))
+
+
+def _data(subjects: list[Subject], views: dict[str, View]) -> dict | None:
+    """What the zoo's manifest says of the training data: attributes that one has and the other lacks."""
+    if "attributes" not in views or not all(one.rates for one in subjects):
+        return None
+    a, b = ({name: min(rate, 1 - rate) for name, rate in one.rates.items()} for one in subjects)
+    names = views["attributes"].names
+    return {"missing": [n for n in names if a.get(n, 0) >= VARIES and b.get(n, 1) <= ABSENT],
+            "novel": [n for n in names if b.get(n, 0) >= VARIES and a.get(n, 1) <= ABSENT]}
+
+
+def _artifacts(bench: AuditBench, pair: Pair, control: Pair | None, seed: int) -> dict:
+    """Where in the store each number's evidence lies."""
+    entry, = bench.job.suite.methods
+    out = {}
+    for kind, gans in (("pair", pair), ("control", control)):
+        if gans:
+            out[kind] = {"directions": bench.directions_step(entry, gans, seed).key,
+                         "responses": [bench.responses_step(entry, gans, side, seed).key for side in (0, 1)]}
+    return out | {"chance": [[step.key for step in bench.bank_steps(gan)] for gan in pair]}
+
+
+def _plain(value):
+    """Without NaN and infinities, which JSON lacks: None in their place."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# -- pictures -------------------------------------------------------------------------------------------------
+def _pictures(bench: AuditBench, pair: Pair, seed: int, result: dict, out: Path, say: Say) -> dict[str, str]:
+    """Copies a sheet of each kind that has a direction to ``out``; {kind: file}. Sheets of an earlier audit go."""
+    written = {}
+    for kind in KINDS:
+        (out / f"{kind}.png").unlink(missing_ok=True)
+        rows = [row for one in result[kind] for row in _rows(kind, one)]
+        if not rows:
+            continue
+        say(f"pictures: {kind} directions")
+        method = result["method"]
+        title = (f"{kind} directions: client {result['client']['given']} against reference "
+                 f"{result['reference']['given']}; {bench.zoo.title}; {method['name']}, {method['steps']:,} of "
+                 f"{method['published_steps']:,} steps, seed {seed}")
+        shutil.copyfile(bench.pictures(pair, seed, title, rows), out / f"{kind}.png")
+        written[kind] = f"{kind}.png"
+    return written
+
+
+def _rows(kind: str, one: dict) -> list[Row]:
+    k = one["direction"]
+    if kind == "common":
+        return [Row(0, k, f"{k} reference{_words(one['reference'])}", _numbers(one["reference"])),
+                Row(1, k, f"{k} client{_words(one['client'], one['sign'])}", _numbers(one["client"]), one["sign"])]
+    return [Row(0 if kind == "missing" else 1, k, f"{k}{_words(one)}", _numbers(one))]
+
+
+def _words(facts: dict, sign: int = 1) -> str:
+    if not facts["attributes"]:
+        return ""
+    top = facts["attributes"][0]
+    return f"  {top['name']} {top['plus' if sign > 0 else 'minus']:+.2f}".replace("-", "−")
+
+
+def _numbers(facts: dict) -> str:
+    return f"effect {facts['effect']:.2f}, reliability {facts['reliability']:.2f}"
