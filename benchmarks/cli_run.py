@@ -40,7 +40,10 @@ def add_run(commands) -> None:
     p.add_argument("--metrics", type=_words, metavar="A,B", help="these metrics instead of the suite's")
     p.add_argument("--pairs", choices=("reference", "all"), help="pairs that paired methods are trained on")
     p.add_argument("--seeds", type=_words, metavar="0,1,2", help="seeds instead of the profile's")
-    p.add_argument("--zoo", metavar="NAME", help="another zoo of generators than the suite's")
+    p.add_argument("--zoo", metavar="ZOO", help="other generators of the same names: a zoo's name, folder or YAML file")
+    p.add_argument("--oracle", metavar="FILE", help="score with this oracle (a file of `train-oracle`, or a shipped "
+                   "one's name); none: find and draw directions only")
+    p.add_argument("--teacher", metavar="FILE", help="supervised methods learn from this oracle")
     p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     p.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core; one on a GPU)")
     p.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: results/runs/<suite>-<time>)")
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs a suite; returns 1 if a cell failed."""
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    from benchmarks.judging import check_gans
     from benchmarks.plan import Plan  # torch is imported only by the commands that need it
     from benchmarks.runner import run as run_cells
     from benchmarks.scoring import Scorer
@@ -65,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     job = make_job(args)
     share = _share(args)
     bench = Workbench(job)
+    check_gans(job.suite, job.all_gans, bench.zoo)
     for gan in job.all_gans:
         bench.zoo.check(gan)  # damaged weights stop the run now, not after an hour
     plan = Plan(bench, Scorer(bench))
@@ -102,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_job(args: argparse.Namespace) -> Job:
-    """The job that the arguments mean. Raises ConfigError, UnknownName or ValueError with a sentence."""
+    """The job that the arguments mean. Raises ConfigError, UnknownName, ZooError or ValueError with a sentence."""
+    from benchmarks.judging import on_zoo
     suite, profile = config.load_suite(args.suite), config.load_profile(args.profile)
     if args.methods:
         names = registry.group(args.methods[0]) if args.methods in (["core"], ["all"]) else args.methods
@@ -113,8 +119,7 @@ def make_job(args: argparse.Namespace) -> Job:
         for name in args.metrics:
             metric_registry.get(name)
         suite = suite.model_copy(update={"metrics": args.metrics})
-    if args.zoo:
-        suite = suite.model_copy(update={"zoo": args.zoo})
+    suite = on_zoo(suite, args.zoo, args.oracle, args.teacher)
     if args.pairs:
         profile = profile.model_copy(update={"pairs": args.pairs})
         suite = suite.model_copy(update={"pairs": suite.pairs and args.pairs})
@@ -165,8 +170,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
           f"({sizes.title}), device {job.device}")
     print(f"  {len(job.gans)} GANs, controls {', '.join('/'.join(c) for c in job.controls) or 'none'}; seeds "
           f"{', '.join(map(str, sizes.seeds))}; {sizes.latents.match} latents to match on, {sizes.latents.score} to "
-          f"score on; alpha {job.suite.alpha:g}; {sum(plan.bench.oracle.readable)} of {len(plan.bench.oracle.names)} "
-          "attributes readable")
+          f"score on; alpha {job.suite.alpha:g}; {_attributes(plan.bench.oracle)}")
     methods = [(e.label, job.method(e)) for e in job.suite.methods]
     print("  " + ", ".join(f"{label} ({m.steps:,} of {m.published_steps():,} steps)" if m.published_steps() else label
                            for label, m in methods))
@@ -183,6 +187,12 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
     print(f"images: {to_make:,} to synthesise of {whole:,}")
     for file, why in registry.load_all()[1].items():
         print(f"not loaded: {file}: {why}")
+
+
+def _attributes(oracle) -> str:
+    if oracle is None:
+        return "no oracle, so directions are found and drawn, and nothing is scored"
+    return f"{sum(oracle.readable)} of {len(oracle.names)} attributes readable"
 
 
 # -- show, check, list ------------------------------------------------------------------------------------------

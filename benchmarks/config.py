@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from methods import registry
 from methods.registry import did_you_mean
@@ -16,6 +25,7 @@ from oracles import registry as extractors
 
 SUITES = Path(__file__).parent / "suites"
 PROFILES = Path(__file__).parent / "profiles"
+SHIPPED = ("mini", *extractors.ORACLES)  # names of the zoo and the oracles that come with the project
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -93,24 +103,66 @@ class Suite(_Strict):
 
     ``pairs`` is the profile's word where a suite says nothing. ``reference`` restricts a suite, scores included, to the
     reference against each other GAN; ``none`` is for scores of single GANs.
+
+    Generators are those of a ``zoo`` (a name, a folder, or a YAML file) that ``gans`` names; or ``generators`` lists
+    them: a checkpoint's path, or what a zoo's manifest or ``external_spec`` says of one. Without an ``oracle``
+    directions are found and pictured, and nothing is scored. Defaults: all metrics that there are pairs for; the first
+    GAN as ``reference``; three in four directions common.
     """
 
     suite: str
-    version: Count
+    version: Count = 1
     title: str
-    zoo: str
-    oracle: str
+    zoo: str | None = None
+    generators: dict[str, str | dict[str, Any]] = {}
+    oracle: str | None = None
     teacher: str | None = None
-    extractor: Extractor
+    extractor: Extractor = Extractor(name="efficientnet_lite0")
     gans: list[str] = Field(min_length=1)
     controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     reference: str
     pairs: Literal["reference", "all", "none"] | None = None
-    alpha: Annotated[float, Field(gt=0)]
-    n_directions: Count
+    alpha: Annotated[float, Field(gt=0)] = 3.0
+    n_directions: Count = 16
     n_common: Count
     methods: list[Entry]
     metrics: list[Annotated[str, AfterValidator(_known_metric)]]
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where the suite's file is: its generators' paths start there. No part of what the suite is."""
+        return self._folder
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if isinstance(data.get("generators"), dict):
+            data.setdefault("gans", list(data["generators"]))
+        gans, k = data.get("gans"), data.get("n_directions", 16)
+        if isinstance(gans, list) and gans:
+            data.setdefault("reference", gans[0])
+            if len(gans) == 1 and not data.get("controls"):
+                data.setdefault("pairs", "none")
+        if isinstance(k, int):
+            data.setdefault("n_common", max(1, 3 * k // 4))
+        data.setdefault("metrics", [name for name, metric in metric_registry.load_all()[0].items()
+                                    if metric.needs != "pair" or data.get("pairs") != "none"])
+        return data
+
+    @model_validator(mode="after")
+    def _generators_fit(self) -> Suite:
+        if (self.zoo is None) == (not self.generators):
+            raise ValueError("say where the generators are: zoo: and gans:, or generators:, one of them")
+        absent = [g for g in self.gans if self.generators and g not in self.generators]
+        if absent:
+            raise ValueError(f"gans: {did_you_mean('generator', absent[0], list(self.generators))}")
+        if self.reference not in self.gans:
+            raise ValueError(f"reference: {did_you_mean('GAN', self.reference, self.gans)}")
+        return self
 
     @field_validator("methods")
     @classmethod
@@ -185,8 +237,18 @@ class Profile(_Strict):
 
 def load_suite(name: str) -> Suite:
     """The suite of that name, or of that YAML file, without its disabled entries. Raises ConfigError."""
-    suite = _load(Suite, _find(name, SUITES, "suite"))
-    return suite.model_copy(update={"methods": [entry for entry in suite.methods if entry.enabled]})
+    path = _find(name, SUITES, "suite")
+    suite = _load(Suite, path)
+    found = {key: _beside(path, value) for key in ("zoo", "oracle", "teacher") if (value := getattr(suite, key))}
+    suite = suite.model_copy(update={"methods": [entry for entry in suite.methods if entry.enabled], **found})
+    suite._folder = path.parent
+    return suite
+
+
+def _beside(path: Path, value: str) -> str:
+    """A path in a suite's file: it starts there if that exists, else where the command is run; names stay."""
+    there = path.parent / value
+    return str(there) if Path(value).name not in SHIPPED and there.exists() else value
 
 
 def load_profile(name: str) -> Profile:

@@ -28,9 +28,11 @@ class Job:
 
     @property
     def gans(self) -> list[str]:
-        """The compared GANs, in the suite's order (the controls' extra GANs are not among them)."""
-        chosen = self.profile.gans
-        return [g for g in self.suite.gans if chosen is None or g in chosen]
+        """The compared GANs, in the suite's order (the controls' extra GANs are not among them).
+
+        Those that the profile names; all of a suite's where the profile's names are of another zoo.
+        """
+        return [g for g in self.suite.gans if g in (self.profile.gans or ())] or list(self.suite.gans)
 
     @property
     def controls(self) -> list[Pair]:

@@ -75,7 +75,7 @@ class Plan:
         for cell, (gan, extractor) in pools.items():
             step = self.bench.pool_step(gan, extractor)
             yield Cell(cell, "pool", (gan,), steps=(step,), weight=4 * step.images, extractor=extractor)
-        for gan in self.job.all_gans:
+        for gan in self.job.all_gans if self.bench.oracle else ():
             steps = self.bench.bank_steps(gan)
             yield Cell(f"bank/{gan}", "bank", (gan,), steps=steps, weight=sum(step.images for step in steps))
 
@@ -91,7 +91,8 @@ class Plan:
             for gans in self._places(entry):
                 for seed in self.job.profile.seeds:
                     found = self.bench.directions_step(entry, gans, seed)
-                    steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in range(len(gans))))
+                    sides = range(len(gans)) if self.bench.oracle else ()
+                    steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in sides))
                     needs = [self._pool_id(entry, g) for g in gans] if "density_ratio" in method.needs else []
                     cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
                     weight = cost * found.images + sum(s.images for s in steps[1:])
@@ -100,7 +101,8 @@ class Plan:
         return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
 
     def _chance(self):
-        for gans in [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()]:
+        cells = [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()] if self.bench.oracle else ()
+        for gans in cells:
             yield Cell(f"chance/{'-'.join(gans)}", "chance", gans, needs=tuple(f"bank/{g}" for g in gans),
                        steps=(self.scorer.chance_step(gans),), weight=50)
 
@@ -120,8 +122,11 @@ class Plan:
         needs = [self._id("discover", entry, on, seed) for on in places]
         order = self.job.all_gans
         reverse = len(gans) == 2 and order.index(gans[0]) > order.index(gans[1])
-        return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed,
-                    (*needs, f"chance/{'-'.join(gans)}"), (self.scorer.score_step(entry, gans, seed),), 60, reverse)
+        steps = ()  # without an oracle there is nothing to score with, and the cell says so
+        if self.bench.oracle:
+            needs.append(f"chance/{'-'.join(gans)}")
+            steps = (self.scorer.score_step(entry, gans, seed),)
+        return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed, tuple(needs), steps, 60, reverse)
 
     def _sheets(self):
         seed = self.job.profile.seeds[0]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.judging import judge_name
 from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
@@ -73,8 +74,8 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
     return {
         "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
         "profile_title": job.profile.title, "pairs": job.pairs, "seeds": list(job.profile.seeds),
-        "zoo": bench.zoo.title, "oracle": job.suite.oracle, "extractor": job.suite.extractor.name,
-        "readable_attributes": sum(bench.oracle.readable), "command": command, **_commit(),
+        "zoo": bench.zoo.title, "oracle": judge_name(job.suite.oracle), "extractor": job.suite.extractor.name,
+        "readable_attributes": sum(bench.oracle.readable) if bench.oracle else 0, "command": command, **_commit(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in libraries},
         "hardware": {"device": job.device, "processor": _processor(), "system": platform.platform(terse=True),

@@ -65,6 +65,8 @@ def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
         bench.bank(*cell.gans)
     elif cell.kind == "chance":
         scorer.chance(cell.gans)
+    elif cell.kind == "discover" and bench.oracle is None:
+        bench.directions(cell.entry, cell.gans, cell.seed, progress)
     elif cell.kind == "discover":
         for side in range(len(cell.gans)):
             bench.responses(cell.entry, cell.gans, side, cell.seed, progress)

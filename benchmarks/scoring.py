@@ -9,7 +9,9 @@ from pathlib import Path
 
 from benchmarks.config import Entry
 from benchmarks.job import Pair
+from benchmarks.judging import judge_name
 from benchmarks.workbench import Workbench
+from methods.base import NotApplicable
 from metrics import registry
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics.effect import Effect
@@ -17,6 +19,8 @@ from metrics.null import band, null_scores, null_scores_single
 from results.rows import COLUMNS
 from results.store import Step
 
+READ_MISSING = frozenset({"attribute_recovery", "recovery_specificity", "missing_called", "false_alarms"})
+"""Metrics whose value depends on which attributes are missing; the others do not look at it."""
 VARIES, ABSENT = 0.05, 0.01  # minority shares in the data that make an attribute vary, and be absent (DESIGN.md)
 
 
@@ -38,6 +42,19 @@ class Scorer:
         """Attributes that the client's subset excludes by its name (S as published)."""
         names = [attribute for attribute, _ in self.bench.zoo.excludes(pair[1])]
         return tuple(i for i, a in enumerate(self.bench.oracle.names) if a in names)
+
+    def unknown(self, metric: Metric, protocol: str, gans: tuple[str, ...]) -> str:
+        """Why it is not known what is missing, for a metric that asks; "" where it is known, or not asked for."""
+        if metric.name not in READ_MISSING or len(gans) != 2:
+            return ""
+        published = protocol.startswith("published")
+        key, asked = ("excludes", gans[1:]) if published else ("rates", gans)
+        silent = [gan for gan in asked if not self.bench.zoo.says(gan, key)]
+        if not silent:
+            return ""
+        what = "what the data exclude" if published else "how often attributes occur in the data"
+        return (f"zoo {self.bench.zoo.name} does not say {what} of {', '.join(silent)} ({key}: in its manifest), so it "
+                "is not known what is missing")
 
     # -- inputs -------------------------------------------------------------------------------------------
     def _single(self, responses, seed: int) -> SingleInputs:
@@ -63,10 +80,15 @@ class Scorer:
     # -- chance ---------------------------------------------------------------------------------------------
     def chance_step(self, gans: tuple[str, ...]) -> Step:
         """Chance levels of a pair, or of one GAN."""
-        extra = {"missing": self.missing(gans), "excluded": self.excluded(gans),
+        extra = {"missing": self.missing(gans), "excluded": self.excluded(gans), **self._silence(gans),
                  "n_common": self.job.suite.n_common} if len(gans) == 2 else {}
         return Step("chance", self._modules, {**self._common_inputs(), **extra,
                     "runs": [[step.key for step in self.bench.bank_steps(g)] for g in gans]}, self.bench.versions)
+
+    def _silence(self, gans: tuple[str, ...]) -> dict:
+        """What the zoo does not say of a pair; nothing where it says all, so that such keys stay what they are."""
+        silent = [[gan, key] for gan in gans for key in ("rates", "excludes") if not self.bench.zoo.says(gan, key)]
+        return {"not said": silent} if silent else {}
 
     def chance(self, gans: tuple[str, ...]) -> dict[str, dict]:
         """{"metric/protocol": {mean, low, high, scores}} of a pair (two names) or of one GAN."""
@@ -78,6 +100,8 @@ class Scorer:
             out = {}
             for metric in self.wanted(needs):
                 for protocol in metric.protocols:
+                    if self.unknown(metric, protocol, gans):
+                        continue
                     try:
                         if needs == "pair":
                             template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
@@ -109,7 +133,14 @@ class Scorer:
             "bootstrap": self.job.profile.bootstrap, "rows": self._facts(entry, gans, seed)}, self.bench.versions)
 
     def score(self, entry: Entry, gans: tuple[str, ...], seed: int, reverse: bool = False) -> list[dict]:
-        """The rows; ``reverse`` leaves out what the pair the other way round already says."""
+        """The rows; ``reverse`` leaves out what the pair the other way round already says.
+
+        Raises:
+            NotApplicable: the suite has no oracle.
+        """
+        if self.bench.oracle is None:
+            raise NotApplicable("scores are made from what an attribute oracle reads, and the suite names none "
+                                "(oracle:)")
         step = self.score_step(entry, gans, seed)
 
         def build(folder: Path) -> None:
@@ -134,6 +165,8 @@ class Scorer:
     def _row(self, metric: Metric, protocol: str, inputs, chance: dict, effect: float, entry: Entry,
              gans: tuple[str, ...], seed: int) -> dict:
         row = self._facts(entry, gans, seed) | {"metric": metric.name, "protocol": protocol, "effect": effect}
+        if why := self.unknown(metric, protocol, gans):
+            return self.empty_row(row, "not_applicable", why)
         try:
             score: Score = metric.compute(inputs, protocol, self.job.profile.bootstrap)
         except Inapplicable as reason:
@@ -160,7 +193,7 @@ class Scorer:
     def _facts(self, entry: Entry, gans: tuple[str, ...], seed: int) -> dict:
         job, method = self.job, self.job.method(entry)
         return {"suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
-                "zoo": job.suite.zoo, "oracle": job.suite.oracle, "extractor": job.extractor(entry).name,
-                "method": entry.name, "variant": entry.variant, "reference": gans[0],
-                "client": gans[1] if len(gans) == 2 else "", "seed": seed, "steps": method.steps,
+                "zoo": self.bench.zoo.name, "oracle": judge_name(job.suite.oracle),
+                "extractor": job.extractor(entry).name, "method": entry.name, "variant": entry.variant,
+                "reference": gans[0], "client": gans[1] if len(gans) == 2 else "", "seed": seed, "steps": method.steps,
                 "published_steps": method.published_steps()}

@@ -14,10 +14,10 @@ import torch
 from benchmarks.config import Entry, Extractor
 from benchmarks.counting import count_images
 from benchmarks.generators.base import Generator
-from benchmarks.generators.zoo import load_zoo
 from benchmarks.job import Job, Pair
+from benchmarks.judging import open_zoo
 from benchmarks.latents import evaluation_latents
-from methods.base import Context
+from methods.base import Context, NotApplicable
 from methods.directions import Directions
 from methods.random_directions import RandomDirections
 from metrics.responses import Responses, images_needed, respond
@@ -43,7 +43,7 @@ class Workbench:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.store = Store(job.store)
-        self.zoo = load_zoo(job.suite.zoo)
+        self.zoo = open_zoo(job.suite)
         self.versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__,
                          "scikit-learn": version("scikit-learn"), "device": torch.device(job.device).type}
         self.generator: Callable[[str], Generator] = lru_cache(2)(self._generator)
@@ -56,9 +56,9 @@ class Workbench:
         return self.zoo.load(name, self.job.device)
 
     @cached_property
-    def oracle(self) -> AttributeOracle:
-        """The oracle that scores."""
-        return judges.oracle(self.job.suite.oracle).to(self.job.device)
+    def oracle(self) -> AttributeOracle | None:
+        """The oracle that scores; None where the suite names none, and nothing is scored."""
+        return judges.oracle(self.job.suite.oracle).to(self.job.device) if self.job.suite.oracle else None
 
     @cached_property
     def teacher(self) -> AttributeOracle | None:
@@ -84,7 +84,8 @@ class Workbench:
 
     @cached_property
     def _marks(self) -> dict[str, str]:
-        return {"oracle": self.oracle.fingerprint(), "extractor": self.extractor_mark(self.job.extractor()),
+        return {"oracle": self.oracle.fingerprint() if self.oracle else "none",
+                "extractor": self.extractor_mark(self.job.extractor()),
                 "teacher": self.teacher.fingerprint() if self.teacher else "none"}
 
     def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
@@ -161,7 +162,7 @@ class Workbench:
         if "extractor" in method.needs:
             inputs["extractor"] = self.extractor_mark(which)
             modules.append(self._extractor_module(which))
-        if "teacher" in method.needs:
+        if "teacher" in method.needs and self.teacher:
             inputs["teacher"] = self._marks["teacher"]
             modules.append(type(self.teacher).__module__)
         if "density_ratio" in method.needs:
@@ -173,6 +174,8 @@ class Workbench:
         """Directions for each of ``gans``."""
         step, method = self.directions_step(entry, gans, seed), self.job.method(entry)
         needs, which = method.needs, self.job.extractor(entry)
+        if "teacher" in needs and self.teacher is None:
+            raise NotApplicable(f"{entry.label} learns from an attribute oracle, and the suite names no teacher")
         if "density_ratio" in needs:
             self._first(step, lambda: self.ratio(gans, which, method.ratio_loss, seed))
 
@@ -242,11 +245,13 @@ class Workbench:
     # -- pictures -----------------------------------------------------------------------------------------
     def sheet_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:
         """A picture of every direction of ``gans[side]``."""
+        shown = ({"responses": self.responses_step(entry, gans, side, seed).key, "readable": self.oracle.readable}
+                 if self.oracle else {"directions": self.directions_step(entry, gans, seed).key, "side": side,
+                                      "alpha": self.job.suite.alpha, "seed": seed})
         return self._step("sheet", ("results.sheets", "benchmarks.latents", self._generator_module(gans[side])),
                           SHEET_LATENTS * self.job.method(entry).n_directions * len(SHEET_STRENGTHS),
-                          responses=self.responses_step(entry, gans, side, seed).key, latents=SHEET_LATENTS,
-                          strengths=SHEET_STRENGTHS, readable=self.oracle.readable,
-                          title=self._sheet_title(entry, gans, side, seed))
+                          latents=SHEET_LATENTS, strengths=SHEET_STRENGTHS,
+                          title=self._sheet_title(entry, gans, side, seed), **shown)
 
     def sheet(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Path:
         """The PNG."""
@@ -254,8 +259,10 @@ class Workbench:
 
         def build(folder: Path) -> None:
             directions = self.directions(entry, gans, seed)[side]
-            responses = self.responses(entry, gans, side, seed).attributes(self.oracle.readable)
-            names = [n for n, readable in zip(self.oracle.names, self.oracle.readable, strict=True) if readable]
+            responses, names = None, []
+            if self.oracle:
+                responses = self.responses(entry, gans, side, seed).attributes(self.oracle.readable)
+                names = [n for n, readable in zip(self.oracle.names, self.oracle.readable, strict=True) if readable]
             generator = self.generator(gans[side])
             latents = evaluation_latents(generator, directions.space, SHEET_LATENTS, seed)
             alpha = self.job.suite.alpha

@@ -49,12 +49,13 @@ def describe(responses: Responses, names: Sequence[str]) -> list[tuple[str, str]
     return out
 
 
-def traversal_sheet(path: Path | str, generator: Generator, directions: Directions, responses: Responses,
+def traversal_sheet(path: Path | str, generator: Generator, directions: Directions, responses: Responses | None,
                     names: Sequence[str], title: str, latents: torch.Tensor, strengths: Sequence[float]) -> Path:
     """Writes a PNG with a line a direction and a column a strength; returns its path.
 
     Args:
-        responses: of the same K directions, for the labels (see ``describe``); ``names`` are its attributes.
+        responses: of the same K directions, for the labels (see ``describe``); ``names`` are its attributes. None
+            where no oracle reads the images: then directions are only numbered.
         title: printed above; what made the pictures belongs here.
         latents: [N, D] of ``directions.space``; the N traversals of a direction stand side by side.
         strengths: of the columns, in units of the latent space.
@@ -63,14 +64,14 @@ def traversal_sheet(path: Path | str, generator: Generator, directions: Directio
     """
     if len(latents) == 0 or len(strengths) == 0:
         raise ValueError(f"a traversal sheet needs latents and strengths; got {len(latents)} and {len(strengths)}")
-    if len(responses) != len(directions):
+    if responses is not None and len(responses) != len(directions):
         raise ValueError(f"{len(directions)} directions, but responses of {len(responses)}")
     pictures = _traverse(generator, directions, latents, strengths)  # [K, N, S, R, R, 3]
     k, n, s, side = pictures.shape[:4]
     scale = 3 if side <= 64 else 2 if side <= 128 else 1
     side *= scale
     font, small = _font(TEXT), _font(TEXT - 2)
-    labels = describe(responses, names)
+    labels = describe(responses, names) if responses is not None else [("", "")] * k
     label_width = 2 * MARGIN + int(max(max(font.getlength(f"{i}  {a}"), small.getlength(b) + 20)
                                        for i, (a, b) in enumerate(labels)))
     block = s * (side + GAP) + 3 * MARGIN

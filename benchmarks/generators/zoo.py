@@ -283,8 +283,8 @@ def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
         return Zoo(NAMED[str(path_or_name)])
     path = Path(path_or_name)
     if not path.is_dir() and not (path.is_file() and path.suffix in (".yaml", ".yml")):
-        raise ZooError(f"no zoo {str(path_or_name)!r}: expected {', '.join(NAMED)}, a folder with {MANIFEST}, or a YAML "
-                       "file of that form")
+        raise ZooError(f"no zoo {str(path_or_name)!r}: expected {', '.join(NAMED)}, a folder with {MANIFEST}, or a "
+                       "YAML file of that form")
     return Zoo(path)
 
 

@@ -1,0 +1,61 @@
+"""Which zoo a suite is run on, and which oracles may read its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.config import SHIPPED, ConfigError, Suite
+from benchmarks.generators.zoo import NAMED, Zoo, load_zoo
+
+NONE = "none"  # an oracle's name on the command line: nothing is scored
+
+
+def open_zoo(suite: Suite) -> Zoo:
+    """The suite's zoo; its own ``generators`` are one, with the suite's name. Raises ZooError."""
+    if not suite.generators:
+        return load_zoo(suite.zoo)
+    return Zoo(suite.folder, {"zoo": suite.suite, "title": f"{suite.title} (generators brought along)",
+                              "gans": suite.generators})
+
+
+def judge_name(oracle: str | None) -> str:
+    """An oracle as rows name it: a shipped one's name, a file's without folder and ending, or "none"."""
+    return NONE if oracle is None else Path(oracle).stem if oracle.endswith(".safetensors") else oracle
+
+
+def on_zoo(suite: Suite, zoo: str | None = None, oracle: str | None = None, teacher: str | None = None) -> Suite:
+    """``suite`` on another zoo or with other judges; ``None`` leaves the suite's, "none" is no judge.
+
+    Another zoo brings its own judges, where its manifest names them. The shipped ones read the mini zoo's rendered
+    faces, so they come along to no other zoo, unless its manifest says that they read its images, too.
+
+    Raises:
+        ConfigError: a shipped oracle would score images that it does not know. ZooError: there is no such zoo.
+    """
+    if zoo:
+        suite = suite.model_copy(update={"zoo": zoo, "generators": {}})
+    place = open_zoo(suite)
+    chosen = {"oracle": oracle or (place.oracle if zoo else None) or suite.oracle or place.oracle,
+              "teacher": teacher or (place.teacher if zoo else None) or suite.teacher or place.teacher}
+    for what, name in chosen.items():
+        if name == NONE:
+            chosen[what] = None
+        elif name in SHIPPED and place.name not in NAMED and name != getattr(place, what):
+            if what == "teacher" and zoo and not teacher:  # the suite's own, for its own zoo: supervised methods rest
+                chosen[what] = None
+                continue
+            raise ConfigError(f"the {what} {name} was trained to read the mini zoo's rendered faces, and zoo "
+                              f"{place.name} is none of them: name another with --{what} FILE or as {what}: in "
+                              f"{'zoo.yaml' if suite.zoo else 'the suite'} (`train-oracle` makes one)"
+                              + (f"; --{what} none finds directions and draws them, without scores"
+                                 if what == "oracle" else ""))
+    return suite.model_copy(update=chosen)
+
+
+def check_gans(suite: Suite, gans: list[str], zoo: Zoo) -> None:
+    """ConfigError unless ``zoo`` has all of ``gans``, which the suite compares."""
+    absent = [gan for gan in gans if gan not in zoo.names]
+    if absent:
+        raise ConfigError(f"suite {suite.suite} compares {', '.join(absent)}, which zoo {zoo.name} does not have (it "
+                          f"has {', '.join(zoo.names)}): call its GANs as the suite does, or write a suite with the "
+                          "zoo's names under gans: and controls:")

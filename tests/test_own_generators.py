@@ -1,0 +1,171 @@
+"""Suites and zoos of anybody's generators, from YAML to tables; and what is said where something is impossible."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import made_up_responses as made
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from strangers import write_network, write_oracle, write_suite
+from tiny import ROOT, profile
+
+from benchmarks.cli import main
+from benchmarks.config import ConfigError, load_suite
+from benchmarks.generators.zoo import MINI, Zoo, ZooError
+from benchmarks.judging import on_zoo
+from benchmarks.scoring import READ_MISSING
+from metrics import registry as metric_registry
+from metrics.base import Inapplicable
+
+ADA = ROOT / "tests/golden/stylegan2_ada.pt"
+BIGGAN = ROOT / "tests/golden/generators/biggan.pt"
+NAMES = ("Male", "Smiling", "Bald")
+
+
+def run(folder, suite, *more, code=0):
+    args = ["--suite", str(suite), "--profile", profile(folder), "--out", str(folder / "run"), "--store",
+            str(folder / "store"), "--workers", "1", *map(str, more)]
+    assert main(args) == code
+    return pd.read_csv(folder / "run" / "rows.csv", keep_default_na=False) if not code else None
+
+
+def test_three_methods_on_a_strangers_generator_from_ten_lines(tmp_path, capsys):
+    suite = write_suite(tmp_path, "stranger_scored", "own.safetensors")
+    write_oracle(tmp_path, "own", NAMES)
+    assert len(suite.read_text().splitlines()) == 10
+    rows = run(tmp_path, suite)
+    assert set(rows["method"]) == {"random", "sefa", "ganspace"}
+    assert set(rows["zoo"]) == {"mine"} and set(rows["oracle"]) == {"own"} and set(rows["reference"]) == {"mine"}
+    effect = rows[rows["metric"] == "effect"]
+    assert (effect["status"] == "ok").all() and (effect["value"].astype(float) > 0).all()
+    assert (tmp_path / "run/sheets/sefa/mine.png").exists()
+    assert "Three methods on my own generator" in capsys.readouterr().out
+
+
+def test_without_an_oracle_directions_are_found_and_drawn(tmp_path, capsys):
+    rows = run(tmp_path, write_suite(tmp_path, "stranger_drawn"), "--methods", "sefa,interfacegan")
+    assert "nothing is scored" in capsys.readouterr().out
+    assert set(rows["status"]) == {"not_applicable"} and set(rows["oracle"]) == {"none"}
+    why = rows.groupby("method")["reason"].unique().str.join("|")
+    assert "the suite names none" in why["sefa"] and "names no teacher" in why["interfacegan"]
+    assert (tmp_path / "run/sheets/sefa/mine.png").exists()
+    cells = pd.read_csv(tmp_path / "run/cells.csv")
+    assert set(cells["kind"]) == {"discover", "score", "sheet"} and not (cells["status"] == "failed").any()
+
+
+def test_a_zoo_of_any_kind_and_its_own_oracle(tmp_path):
+    write_network(tmp_path, "stranger_zoo")
+    write_oracle(tmp_path, "own", NAMES)
+    net = {"module": "stranger_zoo:Net", "checkpoint": "net.pt", "latent_dim": 24, "input_shape": [24, 1, 1]}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump({
+        "zoo": "my", "title": "my zoo", "oracle": "own.safetensors", "gans": {
+            "full": {"file": str(ADA), "rates": {"Male": 0.4, "Bald": 0.1}}, "full_b": str(ADA),
+            "no_hats": {"generator": net, "rates": {"Male": 0.0, "Bald": 0.1}, "excludes": [["Male", 1]]}}}))
+    rows = run(tmp_path, "celeba_subsets", "--zoo", tmp_path / "my.yaml", "--methods", "random,interfacegan",
+               "--metrics", "attribute_recovery,alignment,false_alarms")
+    assert set(rows["zoo"]) == {"my"} and set(rows["oracle"]) == {"own"}
+    assert set(rows[rows["method"] == "interfacegan"]["reason"]) == {
+        "interfacegan learns from an attribute oracle, and the suite names no teacher"}
+    rows = rows[rows["method"] == "random"].set_index(["metric", "reference", "protocol"])
+    assert rows.loc[("attribute_recovery", "full", "greedy"), "status"] == "ok"  # its rates say that Male is missing
+    assert rows.loc[("attribute_recovery", "full", "published-greedy"), "status"] == "ok"
+    assert rows.loc[("false_alarms", "full", "greedy"), "status"] == "ok"
+    unknown = rows.loc[("false_alarms", "no_hats", "published-greedy")]
+    assert unknown["status"] == "not_applicable"
+    assert "does not say what the data exclude of full (excludes:" in unknown["reason"]
+    assert (rows.xs("alignment")["status"] == "ok").all()
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"gans": {"full": str(ADA), "hats": str(ADA)}}, "no_hats, which zoo my does not have (it has full, hats)"),
+    ({"oracle": None}, "scorer was trained to read the mini zoo's rendered faces, and zoo my is none of them"),
+    ({"gans": {"full": str(BIGGAN), "no_hats": str(ADA)}}, "classes: say which one with settings: {label: N}"),
+    ({"gans": {"full": str(ADA), "no_hats": "nowhere.pkl"}}, "nowhere.pkl is missing; restore the file"),
+    ({"gans": {"full": str(ADA), "no_hats": {"generator": {"module": "no_such:Net"}}}}, "no_such cannot be imported"),
+    ({"gans": {"full": str(ADA), "no_hats": {"file": str(ADA), "sha256": "0" * 64}}}, "is altered"),
+    ({"gans": {"full": {}}}, "GAN full: nothing, expected file or generator"),
+    ({"gans": {"full": {"file": "a", "rates": {"Male": 40}}}}, "rates: expected a share from 0 to 1"),
+    ({"gans": {"full": {"file": "a", "excludes": ["Male"]}}}, "expected pairs [attribute, 0 or 1]")])
+def test_what_a_zoo_lacks_is_said_before_the_run(tmp_path, capsys, change, words):
+    write_oracle(tmp_path, "own", NAMES)
+    manifest = {"zoo": "my", "title": "my zoo", "oracle": "own.safetensors",
+                "gans": {"full": str(ADA), "no_hats": str(ADA)}, **change}
+    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump({k: v for k, v in manifest.items() if v is not None}))
+    run(tmp_path, "celeba_subsets", "--zoo", tmp_path, "--methods", "random", "--dry-run", code=2)
+    assert words in capsys.readouterr().err
+
+
+def test_the_identity_of_a_gan(tmp_path):
+    write_network(tmp_path, "stranger_marks")
+    net = {"module": "stranger_marks:Net", "checkpoint": "net.pt", "latent_dim": 24, "input_shape": [24, 1, 1]}
+
+    def marks():
+        gans = {"a": {"file": str(BIGGAN), "settings": {"label": 0}},
+                "b": {"file": str(BIGGAN), "settings": {"label": 1}}, "c": str(BIGGAN), "net": net,
+                "sigmoid": {**net, "output": "sigmoid"}, "untrained": {**net, "checkpoint": None}}
+        zoo = Zoo(tmp_path, {"zoo": "x", "title": "x", "gans": gans})
+        return {name: zoo.hash(name) for name in zoo.names}
+
+    before = marks()
+    assert len(set(before.values())) == len(before)  # one file with another class is another generator
+    write_network(tmp_path, "stranger_marks", seed=2)
+    after = marks()
+    assert {n for n in before if before[n] != after[n]} == {"net", "sigmoid"}
+    shutil.copyfile(MINI / "zoo.yaml", tmp_path / "zoo.yaml")
+    shutil.copyfile(MINI / "full.safetensors", tmp_path / "full.safetensors")
+    assert Zoo(tmp_path).hash("full") == yaml.safe_load((MINI / "zoo.yaml").read_text())["gans"]["full"]["sha256"]
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("generators:\n  mine:", "zoo: mini\ngenerators:\n  mine:", "zoo: and gans:, or generators:, one of them"),
+    ("methods:", "gans: [yours]\nmethods:", 'gans: unknown generator "yours"'),
+    ("methods:", "reference: mien\nmethods:", 'unknown GAN "mien". Did you mean "mine"'),
+    ("[random, sefa, ganspace]", "[random, xga]", "which need pairs of GANs")])
+def test_wrong_suites_are_explained(tmp_path, old, new, words):
+    path = write_suite(tmp_path, "stranger_wrong")
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError, match="mine.yaml") as error:
+        load_suite(str(path))
+    assert words in str(error.value)
+
+
+def test_shipped_judges_stay_with_the_images_they_know(tmp_path):
+    suite = load_suite(str(write_suite(tmp_path, "stranger_judged", "scorer")))
+    with pytest.raises(ConfigError, match="the oracle scorer was trained to read the mini zoo's rendered faces"):
+        on_zoo(suite)
+    assert on_zoo(suite, oracle="none").oracle is None
+    usual = load_suite("celeba_subsets")
+    assert on_zoo(usual) == usual == on_zoo(usual, zoo="mini")
+    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump({
+        "zoo": "drawn", "title": "rendered faces, too", "oracle": "scorer", "gans": {"full": str(ADA)}}))
+    moved = on_zoo(usual, zoo=str(tmp_path))
+    assert (moved.oracle, moved.teacher) == ("scorer", None)
+    with pytest.raises(ConfigError, match="the teacher teacher was trained"):
+        on_zoo(usual, zoo=str(tmp_path), teacher="teacher")
+
+
+@pytest.mark.parametrize("name", [n for n, m in metric_registry.load_all()[0].items() if m.needs == "pair"])
+def test_metrics_that_read_what_is_missing_are_known(name):
+    """Where the data's rates are unknown just these are not applicable."""
+    rng, metric = np.random.default_rng(0), metric_registry.build(name)
+    a, b = (made.responses(rng.normal(size=(6, 5)), seed=s) for s in (1, 2))
+
+    def value(missing):
+        try:
+            return metric.compute(made.pair(a, b, 3, missing=missing), "greedy", resamples=0).value
+        except Inapplicable:
+            return None
+
+    values = {value(missing) for missing in ((), (0,), (0, 1, 2, 3, 4))}
+    assert (len(values) > 1) == (name in READ_MISSING)
+
+
+def test_a_broken_manifest_is_no_traceback(tmp_path):
+    for text in ("zoo: [", "- a", "zoo: a\ntitle: b\ngans: 3", json.dumps({"zoo": "a"})):
+        (tmp_path / "zoo.yaml").write_text(text)
+        with pytest.raises(ZooError, match="is no zoo manifest"):
+            Zoo(tmp_path)
