@@ -43,7 +43,7 @@ class SeFa(DirectionMethod):
             weight = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
             if self.normalize_rows:
                 weight = F.normalize(weight, dim=1)
-            # float32 will do: of 18 layers of 512 its rounding turns no leading eigenvector by 1e-5
+            # float32: over 18 random layers of 512 its rounding turned no leading eigenvector by 1e-5
             gram = weight.T @ weight if gram is None else gram.addmm_(weight.T, weight)
         values, vectors = leading_eigenvectors(gram, self.n_directions, "sefa: A^T A of the affine weights")
         return Vectors(vectors.cpu(), generator.affine_space, notes={"eigenvalues": values.tolist()},

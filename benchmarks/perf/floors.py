@@ -87,7 +87,9 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
         return Floor(one, setup.latents(batch), chunk, batch, batch, judge=judge)
     if isinstance(method, LatentCLR):
         layer = one[0].layer_names[method.layer]
-        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_directions,
+        side = one[0].activations(setup.latents(1), layer).shape[-1]
+        rows = chunk * one[0].resolution // side  # as many of a small layer's maps at a time as the method takes
+        return Floor(one, setup.latents(batch), rows, batch, batch * method.n_directions,
                      lambda generator, latents: generator.activations(latents, layer))
     if isinstance(method, Penalised) and not method.exact:
         moved = method.per_sample // method.probes * method.probes  # OroJaR's images at w = 0 need no gradient
