@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
 import metrics
-from methods.registry import find_classes, pick
+from methods.registry import UnknownName, did_you_mean, find_classes, pick
 from metrics.base import Metric
 
 
@@ -17,6 +21,22 @@ def get(name: str) -> type[Metric]:
     return pick(name, "metric", *load_all())
 
 
-def build(name: str) -> Metric:
-    """An instance of the metric of that name. Raises UnknownName."""
-    return get(name)()
+def build(name: str, params: dict | None = None) -> Metric:
+    """An instance of the metric of that name with ``params`` over the published defaults of its settings, if any.
+
+    Raises UnknownName for a metric or setting that nothing has, ValueError for a value of the wrong type.
+    """
+    cls, params = get(name), params or {}
+    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []
+    for key in params:
+        if key not in known:
+            raise UnknownName(f"{name}: " + (did_you_mean("setting", key, known) if known
+                                             else f'unknown setting "{key}"; it has none'))
+    if not params:
+        return cls()
+    try:
+        return TypeAdapter(cls).validate_python(params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error

@@ -1,0 +1,131 @@
+"""RCA: different directions are told apart, equal ones are not, and the score is a function of what was seen."""
+
+import numpy as np
+import pytest
+import torch
+from planted import PlantedGenerator
+
+from benchmarks.counting import count_images
+from benchmarks.latents import evaluation_latents
+from methods.base import Context
+from methods.directions import Layerwise, Vectors
+from metrics import registry
+from metrics.generator import GeneratorInputs, Measured
+from metrics.rca import RCA, edited
+
+K, N = 4, 24
+SHORT = RCA(n_steps=120, batch=16, lr=1e-2)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return PlantedGenerator()
+
+
+def inputs(planted, vectors, chunk: int = 64, seed: int = 0) -> GeneratorInputs:
+    return GeneratorInputs(planted, Vectors(vectors, "w"), evaluation_latents(planted, "w", N, 0), 3.0,
+                           Context(seed=seed, chunk=chunk))
+
+
+@pytest.fixture(scope="module")
+def different(planted):
+    return Measured(SHORT.measure(inputs(planted, planted.planted[:K])))
+
+
+def score(measured: Measured, resamples: int = 100):
+    return SHORT.compute(measured, "headline", resamples)
+
+
+def test_different_directions_are_told_apart(different):
+    found = score(different)
+    assert found.value > 0.85 and found.ci_low <= found.value <= found.ci_high
+    assert found.value > SHORT.chance(different, "headline").high and found.n == N
+    assert np.mean(found.details["by_direction"]) == pytest.approx(found.value)
+
+
+def test_equal_directions_are_not(planted):
+    measured = Measured(SHORT.measure(inputs(planted, planted.planted[:1].repeat(K, 1))))
+    chance = SHORT.chance(measured, "headline")
+    assert chance.mean == 1 / K and chance.low <= score(measured).value <= chance.high
+
+
+def test_the_score_is_the_share_of_edits_that_were_named():
+    named = np.array([[0, 1], [0, 0], [1, 1]])
+    measured = Measured({"named": named, "shift": np.zeros((3, 2)), "guessed": np.full((3, 2), 0.5)})
+    found = score(measured, 0)
+    assert found.value == pytest.approx(4 / 6) and np.isnan(found.ci_low)
+    assert found.details == {"by_direction": pytest.approx([2 / 3, 2 / 3]), "shift_error_in_alpha": 0.5}
+    perfect, wrong = (Measured({**measured.arrays, "named": np.tile(row, (3, 1))}) for row in ([0, 1], [1, 0]))
+    assert (score(perfect).value, score(wrong).value) == (1, 0) and RCA.higher_is_better
+    with pytest.raises(ValueError, match='no protocol "index"'):
+        SHORT.compute(measured, "index")
+
+
+def test_chance_narrows_with_the_edits():
+    def half(n):
+        band = SHORT.chance(Measured({"named": np.zeros((n, 16))}), "headline")
+        assert band.mean == 1 / 16 and band.low < band.mean < band.high
+        return band.high - band.low
+
+    assert half(400) == pytest.approx(half(100) / 2, rel=0.1)
+
+
+def test_images_are_as_planned_and_chunks_seeds_and_generator_keep_still(planted):
+    few = RCA(n_steps=2, batch=4)
+    state = {name: tensor.clone() for name, tensor in planted.state_dict().items()}
+    with count_images(planted) as count:
+        one = few.measure(inputs(planted, planted.planted[:K]))
+    assert count.images == few.images(K, N) == 2 * 4 * 2 + N * (1 + K)
+    same, other = (few.measure(inputs(planted, planted.planted[:K], 5, seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(one["named"], same["named"])
+    np.testing.assert_allclose(one["guessed"], same["guessed"], atol=1e-4)
+    assert not np.array_equal(one["shift"], other["shift"])
+    assert np.all((np.abs(one["shift"]) >= few.min_shift) & (np.abs(one["shift"]) <= few.max_shift))
+    assert one["named"].shape == one["shift"].shape == one["guessed"].shape == (N, K)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in planted.state_dict().items())
+
+
+def test_an_interrupted_training_goes_on_to_the_same_answer(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("methods._training.SAVE_SECONDS", 0.0)
+    few, whole = RCA(n_steps=4, batch=4), inputs(planted, planted.planted[:K])
+    expected = few.measure(whole)
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    for progress in (stop, lambda done, total: None):
+        context = Context(chunk=64, checkpoint=tmp_path / "state.pt", progress=progress)
+        part = GeneratorInputs(planted, whole.directions, whole.latents, 3.0, context)
+        if progress is stop:
+            with pytest.raises(KeyboardInterrupt):
+                few.measure(part)
+            assert context.checkpoint.exists()
+    assert np.array_equal(few.measure(part)["guessed"], expected["guessed"])
+
+
+@pytest.mark.parametrize("kind", ["global", "layerwise"])
+def test_each_latent_is_moved_by_its_own_direction_and_strength(planted, kind):
+    vectors = planted.planted[:3]
+    directions = Vectors(vectors, "w") if kind == "global" else Layerwise(vectors, torch.rand(3, 3) + 0.1, "w")
+    latents, index = torch.randn(5, planted.w_dim), torch.tensor([2, 0, 2, 1, 0])
+    strength = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0])
+    moved = edited(directions, latents, index, strength)
+    for i in range(5):
+        alone = directions.shift(latents[i:i + 1], int(index[i]), float(strength[i]))
+        torch.testing.assert_close(moved[i:i + 1], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("params, words", [
+    ({"reconstructor": "vgg"}, "expected one of auto, lenet, resnet18"), ({"batch": 1}, "batch=1, expected 2 or more"),
+    ({"min_shift": 3.0}, "0 <= min_shift <= max_shift"), ({"n_step": 5}, 'unknown setting "n_step". Did you mean'),
+    ({"n_steps": "many"}, "rca: n_steps: .*'many'")])
+def test_wrong_settings_are_refused(params, words):
+    with pytest.raises(ValueError, match=words):
+        registry.build("rca", params)
+
+
+def test_settings_of_a_metric_without_any_are_refused():
+    assert registry.build("rca", {"n_steps": 7}).n_steps == 7 and registry.build("effect").name == "effect"
+    with pytest.raises(ValueError, match='effect: unknown setting "n_steps"; it has none'):
+        registry.build("effect", {"n_steps": 7})
