@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
+from methods.base import NotApplicable
 
 BLOCK = 10_000  # mapping networks are quickest on large batches (20 MB of w at 512 dimensions)
 
@@ -28,7 +29,12 @@ def latent_blocks(generator: Generator, n: int, rng: torch.Generator, space: str
 
 
 def vector_space(generator: Generator, space: str | None, method: str) -> str:
-    """``space`` or the generator's own, if its latents are single vectors; else ValueError."""
+    """``space`` or the generator's own, if its latents are single vectors; else ValueError.
+
+    Raises NotApplicable where nothing can be added to latents, or the generator lacks the space.
+    """
+    if not generator.euclidean:
+        raise NotApplicable(f"latents are not Euclidean in {type(generator).__name__}: {method} adds vectors to them")
     space = generator.check_space(space)
     if space == "w+":
         raise ValueError(f'{method}: space="w+" is not searched; use "z" or "w" (one vector for all layers)')

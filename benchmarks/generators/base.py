@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from methods.base import NotApplicable
 from results.fingerprint import state_fingerprint
 
 Layers = str | int | Sequence[int]
+
+
+class Lacking(NotApplicable, ValueError):
+    """A family has no such latent space or no layer-wise latents: what asks for them does not exist for it."""
 
 
 class Generator(nn.Module, ABC):
@@ -22,6 +27,7 @@ class Generator(nn.Module, ABC):
     * ``n_layers``: rows of w+ (how often w is used), or 0 where latents are not layer-wise.
     * ``resolution``: side of the square image in pixels.
     * ``space``: the latent space that directions live in by default, ``"w"`` or ``"z"``.
+    * ``euclidean``: False where a latent plus a vector is no latent (angles, codes, ...): nothing has directions there.
     * ``layer_names``: names of the activations it can return, in the order they are computed.
     * ``n_classes``: how many classes it draws, or 0; ``label``: the class used where a caller passes none.
     * ``family``: its name where its checkpoints can be read (``"stylegan2"``), with ``reads`` and ``from_state_dict``.
@@ -37,6 +43,7 @@ class Generator(nn.Module, ABC):
     n_layers: int = 0
     resolution: int
     space: str = "z"
+    euclidean: bool = True
     layer_names: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -74,7 +81,8 @@ class Generator(nn.Module, ABC):
         space = space or self.space
         known = ("z", "w", "w+") if self.w_dim else ("z",)
         if space not in known:
-            raise ValueError(f"{type(self).__name__} has no latent space {space!r}; it has {', '.join(known)}")
+            wrong = Lacking if space in ("w", "w+") else ValueError
+            raise wrong(f"{type(self).__name__} has no latent space {space!r}; it has {', '.join(known)}")
         return space
 
     def sample_z(self, n: int, rng: torch.Generator) -> Tensor:
@@ -116,12 +124,15 @@ class Generator(nn.Module, ABC):
         return "w" if self.w_dim else "z"
 
     def layer_ids(self, layers: Layers = "all") -> tuple[int, ...] | None:
-        """Rows of w+ that ``layers`` names; None for all of them. Raises ValueError out of range."""
+        """Rows of w+ that ``layers`` names; None for all of them. Raises ValueError out of range, Lacking for none."""
         if layers == "all":
             return None
         chosen = (layers,) if isinstance(layers, int) else tuple(int(i) for i in layers)
         if not chosen:
             raise ValueError("no layers were named; say which, or \"all\"")
+        if not self.n_layers:
+            raise Lacking(f"layers {list(chosen)} cannot be chosen: the latents of {type(self).__name__} are not "
+                          "layer-wise")
         bad = [i for i in chosen if not 0 <= i < self.n_layers]
         if bad:
             raise ValueError(f"layers {bad} are out of range: the generator has layers 0 to {self.n_layers - 1}")
