@@ -87,18 +87,20 @@ def _common(a: dict) -> str:
     named = a["judged_by"] == "attributes"
     rows = []
     for one in a["common"]:
-        row = [one["direction"], *([one["called"]] if named else []), f"{one['cosine']:.2f}",
+        turned = "" if one["sign"] > 0 else " (client reversed)"
+        row = [f"{one['direction']}{turned}", *([one["called"]] if named else []), f"{one['cosine']:.2f}",
                _yes(one["beyond_chance"])]
         row += [_both(one, "effect"), _both(one, "reliability")]
         if named:
             features = one["features"]
             row += [f"{features['cosine']:.2f}" if features else "no measurable change", _changes(one["reference"]),
-                    _changes(one["client"])]
+                    _changes(one["client"], one["sign"])]
         rows.append(row)
     heads = ["direction", *(["called"] if named else []), "cosine", "beyond chance", "effect (reference, client)",
              "reliability (reference, client)"]
     heads += ["cosine in features", "changes in the reference", "changes in the client"] if named else []
-    return "\n\n".join([head, "Cosine: of the two mean changes. " + _legend(named), _table(heads, rows),
+    return "\n\n".join([head, "Cosine: of the two mean changes. Reversed: the client's − goes with the reference's +, "
+                        "and is shown so. " + _legend(named), _table(heads, rows),
                         _picture(a, "common")])
 
 
@@ -194,9 +196,9 @@ def _both(one: dict, key: str) -> str:
     return f"{one['reference'][key]:.2f}, {one['client'][key]:.2f}"
 
 
-def _changes(facts: dict) -> str:
-    return "; ".join(f"{m['name']} {m['plus']:+.2f} / {m['minus']:+.2f}"
-                     for m in facts["attributes"]).replace("-", "−")
+def _changes(facts: dict, sign: int = 1) -> str:
+    pairs = [(m["name"], *(m[side] for side in ("plus", "minus")[::sign])) for m in facts["attributes"]]
+    return "; ".join(f"{name} {ahead:+.2f} / {back:+.2f}" for name, ahead, back in pairs).replace("-", "−")
 
 
 def _names(names) -> str:
