@@ -10,11 +10,16 @@ RENDERED = ("scorer", "teacher")
 
 def add_zoo(commands) -> None:
     """``zoo check``: the fitness report."""
-    p = commands.add_parser("zoo", help="report whether the mini zoo's GANs are fit for the benchmark")
+    p = commands.add_parser("zoo", help="report whether a zoo's GANs are fit for the benchmark: against rendered faces "
+                            "(mini), or CelebA's test part (--data)")
     p.add_argument("action", choices=("check",))
-    p.add_argument("--zoo", default="mini", metavar="NAME")
+    p.add_argument("--zoo", default="mini", metavar="ZOO", help="mini (default), or a zoo's folder or YAML file")
     p.add_argument("--samples", type=int, default=2000, metavar="N", help="images per GAN (default: 2000)")
     p.add_argument("--out", type=Path, metavar="DIR", help="also write cards and sample sheets there")
+    p.add_argument("--data", type=Path, metavar="DIR", help="CelebA, which another zoo's GANs were trained on")
+    p.add_argument("--crop", choices=("centre", "face"), default="centre", help="as in training")
+    p.add_argument("--cache", type=Path, default=Path(".training/images"), metavar="DIR", help="decoded images")
+    p.add_argument("--oracle", metavar="FILE", help="what reads attributes (default: what the zoo's manifest names)")
     p.set_defaults(function=zoo_check)
 
 
@@ -23,9 +28,19 @@ def zoo_check(args: argparse.Namespace) -> int:
     from benchmarks.generators.zoo import load_zoo
     from benchmarks.zoo_report import check_zoo
     zoo = load_zoo(args.zoo)
-    if zoo.name != "mini":
-        raise ValueError(f"zoo check: {zoo.title} was not trained on rendered faces, which this report compares with")
-    return check_zoo(args.zoo, args.samples, args.out)
+    if zoo.name == "mini":
+        return check_zoo(args.zoo, args.samples, args.out)
+    if args.data is None:
+        raise ValueError(f"zoo check: {zoo.title} was not trained on rendered faces: say with --data where its CelebA "
+                         "is, and its samples are compared with that (other data cannot be compared with here)")
+    oracle = args.oracle or zoo.oracle
+    if oracle is None:
+        raise ValueError(f"zoo check: {zoo.title} names no oracle; say what reads its attributes with --oracle FILE "
+                         "(`train-oracle celeba` makes one)")
+    from benchmarks.zoo_report import celeba_held_out
+    from oracles.registry import oracle as load_oracle
+    return check_zoo(args.zoo, args.samples, args.out, load_oracle(oracle),
+                     held_out=celeba_held_out(zoo, args.data, args.crop, args.cache), data="CelebA images")
 
 
 def _add_data(p) -> None:

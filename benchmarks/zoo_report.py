@@ -12,7 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.data.celeba import celeba
+from benchmarks.data.decoding import CACHE
 from benchmarks.data.faces import faces
+from benchmarks.data.image_set import TEST
 from benchmarks.generators.zoo import Zoo, load_zoo, metadata
 from benchmarks.training.gan import save_sheet, to_uint8
 
@@ -121,14 +124,19 @@ def check_rates(sample_logits: Tensor, data_logits: Tensor, names: Sequence[str]
 
 @dataclass(frozen=True)
 class GanReport:
-    """Fitness of one GAN: attribute checks, and Fréchet distances (samples to data; half of the data to the other)."""
+    """Fitness of one GAN: attribute checks, and Fréchet distances (samples to data; half of the data to the other).
+
+    ``samples`` were compared with ``held_out`` images of ``data`` (in words).
+    """
 
     name: str
-    images_seen: int
+    images_seen: int | None
     samples: int
     frechet: float | None
     frechet_floor: float | None
     checks: list[AttributeCheck]
+    held_out: int = 0
+    data: str = "renders"
 
     @property
     def fit(self) -> bool:
@@ -147,32 +155,62 @@ def in_batches(function: Callable[[Tensor], Tensor], images: Tensor, size: int =
         return torch.cat([function(part) for part in images.split(size)])
 
 
-def report_gan(zoo: Zoo, name: str, oracle, features: Callable[[Tensor], Tensor] | None, samples: int) -> GanReport:
-    """Report on one GAN from ``samples`` images and as many held-out renders (twice as many for the distances).
+HeldOut = Callable[[str, int, int], Tensor]
+"""(GAN, resolution, n) -> at most n images [m, 3, R, R] in [-1, 1] of its data, which no training has seen."""
 
-    ``oracle`` has ``names``, ``readable`` and ``logits``; ``features`` maps images [n, 3, R, R] in [-1, 1] to [n, F],
-    None for no distances.
+
+def renders(name: str, resolution: int, n: int) -> Tensor:
+    """The mini zoo's ``HeldOut``."""
+    drawn, _ = faces(n, HELD_OUT_SEED, mix="natural", subset=name, resolution=resolution)
+    return drawn.float() / 127.5 - 1
+
+
+def celeba_held_out(zoo: Zoo, data: Path, crop: str = "centre", cache: Path = CACHE) -> HeldOut:
+    """``HeldOut`` of CelebA's test part, less what each GAN's subset lacks by the manifest's ``excludes``."""
+    def images(name: str, resolution: int, n: int) -> Tensor:
+        own = celeba(data, resolution, crop, cache).part(TEST).lacking(zoo.excludes(name))
+        if len(own) < 4:
+            raise ValueError(f"zoo check: CelebA's test part has only {len(own)} images of the subset {name}; that is "
+                             "too few to compare with")
+        rows = torch.randperm(len(own), generator=torch.Generator().manual_seed(HELD_OUT_SEED))[:n].sort().values
+        return own.images[rows].float() / 127.5 - 1
+    return images
+
+
+def report_gan(zoo: Zoo, name: str, oracle, features: Callable[[Tensor], Tensor] | None, samples: int,
+               held_out: HeldOut = renders, data: str = "renders") -> GanReport:
+    """Report on one GAN from ``samples`` images and as many held-out ones (twice as many for the distances).
+
+    Where there are fewer held-out images, as many samples as half of them are compared in the distances.
+
+    Args:
+        oracle: has ``names``, ``readable`` and ``logits``. features: images [n, 3, R, R] in [-1, 1] -> [n, F], None for
+            no distances. held_out, data: the images to compare with, and what they are called.
     """
     generator = zoo.load(name)
     latents = generator.sample_z(samples, torch.Generator().manual_seed(SAMPLE_SEED))
     made = in_batches(lambda z: generator.synthesize(z, "z").clamp(-1, 1), latents)
-    drawn, _ = faces(2 * samples, HELD_OUT_SEED, mix="natural", subset=name, resolution=generator.resolution)
-    drawn = drawn.float() / 127.5 - 1
-    checks = check_rates(in_batches(oracle.logits, made), in_batches(oracle.logits, drawn[:samples]), oracle.names,
-                         oracle.readable, zoo.rates(name), zoo.excludes(name))
+    drawn = held_out(name, generator.resolution, 2 * samples)
+    half = len(drawn) // 2
+    rates = zoo.rates(name)
+    read, seen = in_batches(oracle.logits, made), in_batches(oracle.logits, drawn[:half])
+    if not rates:  # the manifest does not say: the held-out images do, as the oracle reads them
+        rates = dict(zip(oracle.names, (seen > 0).double().mean(dim=0).tolist(), strict=True))
+    checks = check_rates(read, seen, oracle.names, oracle.readable, rates, zoo.excludes(name))
     distance = floor = None
     if features is not None:
-        a, b, c = (in_batches(features, x) for x in (made, drawn[:samples], drawn[samples:]))
+        a, b, c = (in_batches(features, x) for x in (made[:half], drawn[:half], drawn[half:]))
         distance, floor = frechet(a, b), frechet(b, c)
-    return GanReport(name, zoo.entry(name)["images_seen"], samples, distance, floor, checks)
+    return GanReport(name, zoo.entry(name).get("images_seen"), samples, distance, floor, checks, half, data)
 
 
 def summary(reports: Sequence[GanReport], title: str) -> str:
     """The fitness table as Markdown: a line for each GAN, then every broken criterion with its interval."""
+    data = reports[0].data
     lines = [f"# Fitness: {title}", "",
-             f"Rates as the oracle reads them in {reports[0].samples} samples and as many held-out renders of the "
-             "subset.",
-             f"Fit: a lacking value at most {100 * LACKING_MARGIN:.0f} points more often in samples than in renders, "
+             f"Rates as the oracle reads them in {reports[0].samples} samples and {_as_many(reports)} held-out {data} "
+             "of the subset.",
+             f"Fit: a lacking value at most {100 * LACKING_MARGIN:.0f} points more often in samples than in {data}, "
              f"attributes in 10-90% of the data within {100 * COMMON_MARGIN:.0f} points.", "",
              "| GAN | images seen | Fréchet distance | of two halves of the data | lacking: excess, points | "
              "common: mean, largest error, points | broken | fit |", "|---|---|---|---|---|---|---|---|"]
@@ -182,16 +220,24 @@ def summary(reports: Sequence[GanReport], title: str) -> str:
         excess = ", ".join(f"{c.attribute}={c.value} {100 * c.difference:+.1f}" for c in lacking) or "none"
         error = f"{sum(errors) / len(errors):.1f}, {max(errors):.1f} of {len(errors)}" if errors else "none"
         distances = ["not measured" if d is None else f"{d:.2f}" for d in (r.frechet, r.frechet_floor)]
-        lines.append(f"| {r.name} | {r.images_seen} | {distances[0]} | {distances[1]} | {excess} | {error} | "
+        seen = "not said" if r.images_seen is None else r.images_seen
+        lines.append(f"| {r.name} | {seen} | {distances[0]} | {distances[1]} | {excess} | {error} | "
                      f"{len(r.broken)} | {'yes' if r.fit else 'no'} |")
     broken = [(r.name, c) for r in reports for c in r.broken]
     if broken:
-        lines += ["", "| GAN | broken criterion | renders | samples | difference [95%], points |",
+        lines += ["", f"| GAN | broken criterion | {data} | samples | difference [95%], points |",
                   "|---|---|---|---|---|"]
         lines += [f"| {name} | {c.kind} {c.attribute}={c.value} | {_share(c.in_data, c.data_low, c.data_high)} | "
                   f"{_share(c.in_samples, c.samples_low, c.samples_high)} | {100 * c.difference:+.1f} "
                   f"[{100 * c.difference_low:+.1f}, {100 * c.difference_high:+.1f}] |" for name, c in broken]
     return "\n".join(lines) + "\n"
+
+
+def _as_many(reports: Sequence[GanReport]) -> str:
+    counts = sorted({r.held_out for r in reports})
+    if counts in ([0], [reports[0].samples]):
+        return "as many"
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _share(value: float, low: float, high: float) -> str:
@@ -201,20 +247,15 @@ def _share(value: float, low: float, high: float) -> str:
 def card(report: GanReport, facts: Mapping[str, object], title: str) -> str:
     """The card of one GAN as Markdown: what it is, what it was trained on, how faithful it is.
 
-    ``facts``: the header of its weights file (``zoo.metadata``).
+    ``facts``: the header of its weights file (``zoo.metadata``), or ``file`` and ``sha256`` of any other.
     """
-    c = facts["config"]
     distance = ("not measured" if report.frechet is None else
                 f"{report.frechet:.2f}; {report.frechet_floor:.2f} between two halves of the data")
-    lines = [f"# {report.name}: {title}", "", f"![samples]({report.name}.png)", "",
-             f"- StyleGAN2 (skip), {c['resolution']}x{c['resolution']}, w of {c['w_dim']}, {c['mapping_layers']} "
-             f"mapping layers, widths {c['channels']}, fp16 weights of the averaged generator",
-             f"- data: {facts['n_data']} rendered faces of the subset {facts['subset']}, data seed "
-             f"{facts['data_seed']}, sha256 {str(facts['data_sha256'])[:16]}...",
-             f"- training: seed {facts['seed']}, {facts['images_seen']} images seen, from nothing",
-             f"- Fréchet distance to held-out data ({report.samples} images): {distance}",
+    lines = [f"# {report.name}: {title}", "", f"![samples]({report.name}.png)", "", *_made_of(facts),
+             f"- Fréchet distance to held-out data ({min(report.samples, report.held_out or report.samples)} images): "
+             f"{distance}",
              f"- fit for the benchmark: {'yes' if report.fit else 'no'}", "",
-             "| attribute | kind | labels | oracle on renders | oracle on samples | difference, points | ok |",
+             f"| attribute | kind | labels | oracle on {report.data} | oracle on samples | difference, points | ok |",
              "|---|---|---|---|---|---|---|"]
     for k in report.checks:
         ok = {True: "yes", False: "no", None: ""}[k.ok]
@@ -224,6 +265,26 @@ def card(report: GanReport, facts: Mapping[str, object], title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _made_of(facts: Mapping[str, object]) -> list[str]:
+    """What the header of a GAN that was trained here says; of others the file is all that is known."""
+    if "mapping_layers" not in facts.get("config", {}):
+        return [f"- weights: {facts['file']}, sha256 {str(facts['sha256'])[:16]}..."]
+    c, seed = facts["config"], facts["data_seed"]
+    data = "images" if seed is None else "rendered faces"
+    return [f"- StyleGAN2 (skip), {c['resolution']}x{c['resolution']}, w of {c['w_dim']}, {c['mapping_layers']} "
+            f"mapping layers, widths {c['channels']}, fp16 weights of the averaged generator",
+            f"- data: {facts['n_data']} {data} of the subset {facts['subset']}"
+            + ("" if seed is None else f", data seed {seed}") + f", sha256 {str(facts['data_sha256'])[:16]}...",
+            f"- training: seed {facts['seed']}, {facts['images_seen']} images seen, from nothing"]
+
+
+def _facts(zoo: Zoo, name: str) -> dict[str, object]:
+    """The header of its weights where it was trained here, else which file it is."""
+    path = zoo.file(name)
+    known = {"file": path.name if path else "none", "sha256": zoo.hash(name)}
+    return known | (metadata(path) if "data_sha256" in zoo.entry(name) else {})
+
+
 def write_cards(zoo: Zoo, reports: Sequence[GanReport], out: Path) -> None:
     """Write ``<name>.md`` and ``<name>.png`` for each report, ``fitness.md`` and ``fitness.json`` into ``out``."""
     out = Path(out)
@@ -231,9 +292,9 @@ def write_cards(zoo: Zoo, reports: Sequence[GanReport], out: Path) -> None:
     for r in reports:
         generator = zoo.load(r.name)
         z = generator.sample_z(96, torch.Generator().manual_seed(SAMPLE_SEED))
-        save_sheet(to_uint8(generator.forward(z)), out / f"{r.name}.png")
-        facts = metadata(zoo.folder / zoo.entry(r.name)["file"])
-        _write(out / f"{r.name}.md", card(r, facts, zoo.title))
+        with torch.inference_mode():
+            save_sheet(to_uint8(generator.synthesize(z, "z")), out / f"{r.name}.png")
+        _write(out / f"{r.name}.md", card(r, _facts(zoo, r.name), zoo.title))
     _write(out / "fitness.md", summary(reports, zoo.title))
     gans = [asdict(r) | {"fit": r.fit, "sha256": zoo.hash(r.name)} for r in reports]
     _write(out / "fitness.json", json.dumps({"zoo": zoo.name, "title": zoo.title, "gans": gans}, indent=1) + "\n")
@@ -246,16 +307,18 @@ def _write(path: Path, text: str) -> None:
 
 
 def check_zoo(zoo: str = "mini", samples: int = 2000, out: Path | None = None, oracle=None,
-              features: Callable[[Tensor], Tensor] | None = None) -> int:
+              features: Callable[[Tensor], Tensor] | None = None, held_out: HeldOut = renders,
+              data: str = "renders") -> int:
     """Print the fitness report of a zoo; 0 if every GAN is fit, else 1. ``out``: also write cards and sheets there.
 
-    ``oracle`` and ``features`` default to the scorer and EfficientNet-Lite0 at 64 pixels.
+    ``oracle`` and ``features`` default to the scorer and EfficientNet-Lite0 at 64 pixels; ``held_out`` and ``data`` are
+    the images that samples are compared with, and their name.
     """
     from oracles import registry
     loaded = load_zoo(zoo)
     oracle = registry.oracle("scorer") if oracle is None else oracle
     features = registry.extractor("efficientnet_lite0", input_size=64).features if features is None else features
-    reports = [report_gan(loaded, name, oracle, features, samples) for name in loaded.names]
+    reports = [report_gan(loaded, name, oracle, features, samples, held_out, data) for name in loaded.names]
     print(summary(reports, loaded.title))
     if out is not None:
         write_cards(loaded, reports, Path(out))

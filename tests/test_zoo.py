@@ -6,10 +6,14 @@ import json
 import pytest
 import torch
 import yaml
+from image_data import write_celeba
 from safetensors.torch import save
 
 from benchmarks import zoo_report
+from benchmarks.cli import main
 from benchmarks.data.attributes import DRAWN
+from benchmarks.data.celeba import celeba
+from benchmarks.data.image_set import TEST
 from benchmarks.generators.zoo import MANIFEST, Zoo, ZooError, load_zoo, metadata
 from benchmarks.training import export
 from benchmarks.training.config import GanConfig
@@ -197,3 +201,25 @@ def test_the_report_prints_and_writes_the_verdict(made, tmp_path, capsys):
     assert (lacking["attribute"], lacking["value"], lacking["in_samples"], lacking["ok"]) == ("Male", 0, 0, True)
     card = (tmp_path / "male.md").read_text()
     assert "16 images seen" in card and "| Male=0 | lacking |" in card and (tmp_path / "male.png").exists()
+
+
+def test_zoos_of_other_data_are_compared_with_what_they_were_trained_on(made, tmp_path, capsys):
+    manifest = yaml.safe_load((made[0] / MANIFEST).read_text())
+    for name, entry in manifest["gans"].items():
+        entry["file"] = str(made[0] / f"{name}.safetensors")
+    (tmp_path / "ours.yaml").write_text(yaml.safe_dump({**manifest, "zoo": "ours", "title": "our zoo"}))
+    check = ["zoo", "check", "--zoo", str(tmp_path / "ours.yaml"), "--samples", "20", "--cache", str(tmp_path / "c")]
+    assert main(check) == 2 and "say with --data where its CelebA is" in capsys.readouterr().err
+    data = write_celeba(tmp_path / "celeba", 120, mix="decorrelated")
+    assert main([*check, "--data", str(data)]) == 2
+    assert "our zoo names no oracle" in capsys.readouterr().err
+    images = zoo_report.celeba_held_out(load_zoo(tmp_path / "ours.yaml"), data, cache=tmp_path / "c")
+    held_out = images("male", 16, 40)
+    everyone = celeba(data, 16, cache=tmp_path / "c").part(TEST)
+    assert len(held_out) == int(everyone.column("Male").sum()) and held_out.abs().max() <= 1
+    features = lambda x: torch.nn.functional.avg_pool2d(x, 8).flatten(1)
+    zoo = load_zoo(tmp_path / "ours.yaml")
+    report = zoo_report.report_gan(zoo, "full", Reader(1.0), features, 20, images, "photos")
+    assert report.held_out == len(everyone) // 2 and report.data == "photos" and report.frechet > 0
+    text = zoo_report.summary([report], "our zoo")
+    assert f"in 20 samples and {report.held_out} held-out photos" in text
