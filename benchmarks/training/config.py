@@ -52,7 +52,7 @@ class GanConfig:
     projected: int = 32
     projected_from: int = 110_000
     lr_p: float = 2e-3
-    boosted: tuple[int, int] = (150_000, 190_000)
+    boosted: tuple[int, int] = (150_000, 170_000)
     boost_floor: float = 0.3
     precision: str = "fp32"
 
