@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -106,8 +107,8 @@ class Suite(_Strict):
 
     Generators are those of a ``zoo`` (a name, a folder, or a YAML file) that ``gans`` names; or ``generators`` lists
     them: a checkpoint's path, or what a zoo's manifest or ``external_spec`` says of one. Without an ``oracle``
-    directions are found and pictured, and nothing is scored. Defaults: all metrics that there are pairs for; the first
-    GAN as ``reference``; three in four directions common.
+    directions are found and pictured, and nothing is scored. Defaults: all metrics that there are pairs for, but
+    those that train an evaluator; the first GAN as ``reference``; three in four directions common.
     """
 
     suite: str
@@ -150,7 +151,8 @@ class Suite(_Strict):
         if isinstance(k, int):
             data.setdefault("n_common", max(1, 3 * k // 4))
         data.setdefault("metrics", [name for name, metric in metric_registry.load_all()[0].items()
-                                    if metric.needs != "pair" or data.get("pairs") != "none"])
+                                    if metric.needs == "single"
+                                    or (metric.needs == "pair" and data.get("pairs") != "none")])
         return data
 
     @model_validator(mode="after")
@@ -226,13 +228,14 @@ class Profile(_Strict):
     bootstrap: Count
     extractor: Sizes = Sizes()
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @field_validator("methods")
+    @field_validator("methods", "metrics")
     @classmethod
-    def _exist(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name, params in methods.items():
-            registry.build(name, params)
-        return methods
+    def _exist(cls, sizes: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        for name, params in sizes.items():
+            (registry if info.field_name == "methods" else metric_registry).build(name, params)
+        return sizes
 
 
 def load_suite(name: str) -> Suite:

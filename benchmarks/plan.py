@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from benchmarks.config import Entry, Extractor
+from benchmarks.evaluating import Evaluator
 from benchmarks.scoring import Scorer
 from benchmarks.workbench import Workbench
 from results.store import Step
@@ -18,12 +19,12 @@ class Cell:
 
     Attributes:
         id: ``kind/...``, unique in its plan and a valid relative path.
-        kind: "pool", "bank", "chance", "discover", "score" or "sheet".
+        kind: "pool", "bank", "chance", "discover", "evaluate", "score" or "sheet".
         gans: one GAN or a (reference, client) pair.
         needs: ids of cells that should be done before (the store would make them all the same, only later).
         steps: the artifacts that it makes.
         weight: rough cost in plain images, for the remaining time.
-        extractor: of a pool.
+        extractor: of a pool. metric: of an evaluation.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Cell:
     weight: float = 1.0
     reverse: bool = False
     extractor: Extractor | None = None
+    metric: str = ""
 
 
 class Plan:
@@ -43,7 +45,9 @@ class Plan:
 
     def __init__(self, bench: Workbench, scorer: Scorer) -> None:
         self.bench, self.scorer, self.job = bench, scorer, bench.job
-        cells = [*self._prepare(), *self._discover(), *self._chance(), *self._score(), *self._sheets()]
+        self.evaluator = Evaluator(bench, scorer)
+        cells = [*self._prepare(), *self._discover(), *self._evaluate(), *self._chance(), *self._score(),
+                 *self._sheets()]
         self.cells = {cell.id: cell for cell in cells}
 
     def images(self, ids: Iterable[str]) -> tuple[int, int]:
@@ -99,6 +103,15 @@ class Plan:
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
                                       tuple(needs), steps, weight))
         return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
+
+    def _evaluate(self):
+        for metric in self.evaluator.metrics:
+            for entry in self.job.suite.methods:
+                for gans in self._places(entry) if not self.job.method(entry).paired else ():
+                    for seed in self.job.profile.seeds:
+                        step = self.evaluator.step(metric, entry, *gans, seed)
+                        yield Cell(self._id(f"evaluate/{metric}", entry, gans, seed), "evaluate", gans, entry, seed,
+                                   (self._id("discover", entry, gans, seed),), (step,), 2 * step.images, metric=metric)
 
     def _chance(self):
         cells = [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()] if self.bench.oracle else ()

@@ -156,10 +156,13 @@ def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:
     """Everything about a row that has no column: strength, split, sign handling, sizes and hashes."""
     entry = next(e for e in job.suite.methods if (e.name, e.variant) == (row["method"], row["variant"]))
     published = row["protocol"].startswith("published")
+    own = {}
+    if row["metric"] in plan.evaluator.metrics:
+        own = {"split": "none", "sign": "both", "changes": "images", "metric": plan.evaluator.settings(row["metric"])}
     return {"alpha": job.suite.alpha, "split": "none" if published else job.profile.latents.model_dump(),
             "sign": "signed" if published else "sign-free", "changes": "probabilities" if published
             else "logits in units of each attribute's spread", "bootstrap": job.profile.bootstrap,
             "chance": job.profile.chance.model_dump(), "params": job.method(entry).params(),
             "oracle": plan.bench._marks["oracle"],
             "extractor": plan.bench.extractor_mark(job.extractor(entry)) if "extractor" in job.method(entry).needs
-            else "none"}
+            else "none", **own}

@@ -49,6 +49,8 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
         status, reason = "failed", f"{type(error).__name__}: {error}".replace("\n", " ")
     if status != "ok" and cell.kind == "score":
         rows = plan.scorer.failed_rows(cell.entry, cell.gans, cell.seed, status, reason, cell.reverse)
+    elif status != "ok" and cell.kind == "evaluate":
+        rows = plan.evaluator.failed_rows(cell.metric, cell.entry, *cell.gans, cell.seed, status, reason)
     return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
             "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
             "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status,
@@ -70,6 +72,8 @@ def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     elif cell.kind == "discover":
         for side in range(len(cell.gans)):
             bench.responses(cell.entry, cell.gans, side, cell.seed, progress)
+    elif cell.kind == "evaluate":
+        return plan.evaluator.rows(cell.metric, cell.entry, *cell.gans, cell.seed, progress)
     elif cell.kind == "sheet":
         for side in range(len(cell.gans)):
             bench.sheet(cell.entry, cell.gans, side, cell.seed)

@@ -29,7 +29,8 @@ class Scorer:
 
     def __init__(self, bench: Workbench) -> None:
         self.bench, self.job = bench, bench.job
-        self.metrics = {name: registry.get(name)() for name in self.job.suite.metrics}
+        self.metrics = {name: registry.build(name) for name in self.job.suite.metrics
+                        if registry.get(name).needs != "generator"}  # those are the Evaluator's
 
     # -- which attributes a pair is asked for -------------------------------------------------------------
     def missing(self, pair: Pair) -> tuple[int, ...]:

@@ -1,10 +1,16 @@
 """RCA: different directions are told apart, equal ones are not, and the score is a function of what was seen."""
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from planted import PlantedGenerator
+from tiny import arguments
 
+from benchmarks.cli import main
+from benchmarks.config import PROFILES, ConfigError, load_profile
 from benchmarks.counting import count_images
 from benchmarks.latents import evaluation_latents
 from methods.base import Context
@@ -129,3 +135,55 @@ def test_settings_of_a_metric_without_any_are_refused():
     assert registry.build("rca", {"n_steps": 7}).n_steps == 7 and registry.build("effect").name == "effect"
     with pytest.raises(ValueError, match='effect: unknown setting "n_steps"; it has none'):
         registry.build("effect", {"n_steps": 7})
+
+
+# -- through a suite -----------------------------------------------------------------------------------------
+def run(folder, out: str, methods: str = "random,sefa") -> int:
+    args = arguments(folder, out, "store", methods, "--metrics", "effect,rca", "--workers", "1")
+    with open(folder / "tiny.yaml", "a", encoding="utf-8") as file:
+        file.write("metrics:\n  rca: {n_steps: 2, batch: 2}\n")
+    return main(args)
+
+
+def rows(folder, out: str) -> pd.DataFrame:
+    table = pd.read_csv(folder / out / "rows.csv", keep_default_na=False)
+    return table[table["metric"] == "rca"]
+
+
+def test_a_suite_lists_it_like_any_metric_and_it_is_trained_once(tmp_path):
+    assert run(tmp_path, "run") == 0
+    found = rows(tmp_path, "run")
+    assert set(zip(found["method"], found["reference"])) == {(m, g) for m in ("random", "sefa")
+                                                             for g in ("full", "no_hats")}
+    assert (found["status"] == "ok").all() and (found["chance"].astype(float) == 1 / 16).all()
+    assert (found["effect"].astype(float) > 0).all() and (found["n"].astype(int) == 8).all()
+    cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False)
+    mine = cells[cells["kind"] == "evaluate"]
+    assert len(mine) == 4 and (mine["images"] == 2 * 2 * 2 + 8 * 17).all()
+    assert (tmp_path / "run" / "tables" / "by_gan_rca.md").exists()
+    made = sorted((tmp_path / "store" / "evaluation").glob("*/made.json"))
+    before = [path.read_bytes() for path in made]
+    assert run(tmp_path, "again") == 0
+    assert [path.read_bytes() for path in made] == before and len(made) == 4
+    pd.testing.assert_frame_equal(rows(tmp_path, "again"), found)
+
+
+def test_one_that_fails_takes_no_other_score_with_it(tmp_path, monkeypatch):
+    def fail(self, inputs):
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(RCA, "measure", fail)
+    assert run(tmp_path, "run", "sefa") == 1
+    found = rows(tmp_path, "run")
+    assert len(found) == 2 and (found["status"] == "failed").all() and found["reason"].str.contains("no memory").all()
+    table = pd.read_csv(tmp_path / "run" / "rows.csv", keep_default_na=False)
+    assert (table.loc[table["metric"] == "effect", "status"] == "ok").all()
+    assert math.isnan(float(found["value"].iloc[0] or "nan"))
+
+
+def test_a_profile_with_wrong_sizes_is_named_with_its_place(tmp_path):
+    path = tmp_path / "own.yaml"
+    shipped = (PROFILES / "smoke.yaml").read_text(encoding="utf-8")
+    path.write_text(shipped.replace("rca: {n_steps: 3,", "rca: {n_step: 3,"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'own.yaml:\d+: metrics: rca: unknown setting "n_step"'):
+        load_profile(str(path))
