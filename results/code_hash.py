@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
+import sys
+import sysconfig
+from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("benchmarks", "methods", "metrics", "oracles", "results", "dirbench")
@@ -14,8 +18,16 @@ PACKAGES = ("benchmarks", "methods", "metrics", "oracles", "results", "dirbench"
 def code_hash(*modules: str) -> str:
     """sha256 (hex) over the syntax of ``modules`` and all project modules that they import, directly or not.
 
+    A module from elsewhere (a plugin) counts with the modules of its own package, or beside its file, too. A name that
+    a package's ``__init__.py`` only passes on counts as an import of the module that defines it: ``from dirbench
+    import DirectionMethod`` depends on ``methods.base`` and not on the metrics that ``dirbench`` also has (``import
+    dirbench`` depends on all).
+
     Comments, docstrings and layout do not enter: explaining code better must not recompute a day's work. Imports under
     ``if TYPE_CHECKING`` do not enter either, since nothing of them runs.
+
+    Raises:
+        ValueError: one of ``modules`` has no Python source.
     """
     seen: set[str] = set()
     waiting = list(modules)
@@ -32,33 +44,133 @@ def code_hash(*modules: str) -> str:
 
 @cache
 def _parse(module: str) -> tuple[str, tuple[str, ...]]:
-    """(hash of the module's syntax, project modules it imports)."""
+    """(hash of the module's syntax, modules of ours that it imports)."""
+    tree, ours = _tree(module), {*PACKAGES, *_companions(module.split(".")[0])}
+    imports: set[str] = set()
+    for source, name in _imports(module, tree):
+        if source.split(".")[0] in ours:
+            imports |= {source} if name is None else _named(source, name, ours)
+    found = tuple(sorted(name for name in imports if _file(name)))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), found
+
+
+def _tree(module: str) -> ast.Module:
+    """The module's syntax, without documentation."""
     file = _file(module)
     if file is None:
-        raise ValueError(f"no module named {module}, so its code cannot be part of a key")
+        raise ValueError(f"no Python source of a module named {module}, so its code cannot be part of a key")
     tree = ast.parse(file.read_text(encoding="utf-8"))
     _drop_documentation(tree)
-    imports = set()
+    return tree
+
+
+def _imports(module: str, tree: ast.AST) -> Iterator[tuple[str, str | None]]:
+    """(module, name) of every ``from module import name``, dots resolved; the name is None for ``import module``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            imports.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            imports.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
-    ours = tuple(sorted(name for name in imports if name.split(".")[0] in PACKAGES and _file(name)))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), ours
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (source := _source(module, node)):
+            yield from ((source, alias.name) for alias in node.names)
 
 
+def _source(module: str, node: ast.ImportFrom) -> str:
+    """The module that ``from ... import`` in ``module`` means."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    if not _is_package(module):
+        parts.pop()
+    parts = parts[:len(parts) - node.level + 1]
+    return ".".join([*parts, node.module] if node.module else parts)
+
+
+def _named(source: str, name: str, ours: set[str]) -> set[str]:
+    """The modules that ``from source import name`` depends on; those outside ``ours`` do not count."""
+    if source.split(".")[0] not in ours:
+        return set()
+    passed_on = _passed_on(source)
+    if passed_on and name in passed_on:
+        return _named(*passed_on[name], ours)
+    inner = f"{source}.{name}"
+    if not _file(inner):
+        return {source}
+    return {inner} if passed_on is not None else {source, inner}
+
+
+@cache
+def _passed_on(package: str) -> dict[str, tuple[str, str]] | None:
+    """{name: (module, name there)} of a package whose ``__init__.py`` only imports; None for any other module."""
+    if not _is_package(package):
+        return None
+    found = {}
+    for node in (tree := _tree(package)).body:
+        if isinstance(node, ast.ImportFrom):
+            source = _source(package, node)
+            found |= {alias.asname or alias.name: (source, alias.name) for alias in node.names if source != package}
+        elif not isinstance(node, ast.Import) and not _is_dunder(node):
+            return None
+    return found if tree.body else None
+
+
+def _is_dunder(node: ast.stmt) -> bool:
+    """Whether it is ``__all__ = ...``, ``__version__ = ...`` or the like."""
+    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id.startswith("__")
+                                                for target in node.targets)
+
+
+# -- files ---------------------------------------------------------------------------------------------
 def _file(name: str) -> Path | None:
     """The source of a module, found without importing it; None for what is no module (a name inside one, say)."""
     top, *rest = name.split(".")
-    for folder in importlib.import_module(top).__path__:
+    alone, folders = _place(top)
+    if not rest and alone is not None:
+        return alone
+    for folder in folders:
         path = Path(folder, *rest)
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
+        for file in (path.with_suffix(".py"), path / "__init__.py") if rest else (path / "__init__.py",):
             if file.is_file():
                 return file
     return None
 
 
+def _place(top: str) -> tuple[Path | None, list[str]]:
+    """(the file of a module outside packages, the folders of a package): one of them is empty."""
+    module = sys.modules.get(top)
+    if module is not None:
+        folders, origin = list(getattr(module, "__path__", [])), getattr(module, "__file__", None)
+    elif (spec := find_spec(top)) is not None:
+        folders, origin = list(spec.submodule_search_locations or []), spec.origin
+    else:
+        folders, origin = [], None
+    alone = not folders and origin and origin.endswith(".py") and Path(origin).is_file()
+    return Path(origin) if alone else None, folders
+
+
+def _is_package(module: str) -> bool:
+    file = _file(module)
+    return file is not None and file.name == "__init__.py"
+
+
+@cache
+def _companions(top: str) -> frozenset[str]:
+    """Top-level names that belong to one work with ``top``: itself, and for a file its siblings.
+
+    Where packages are installed side by side, siblings are those that were installed by the same distribution.
+    """
+    alone, _ = _place(top)
+    if alone is None:
+        return frozenset({top})
+    folder = alone.resolve().parent
+    installed = {Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith("lib")}
+    if any(folder == place or place in folder.parents for place in installed) or "site-packages" in folder.parts:
+        owners = packages_distributions()
+        mine = set(owners.get(top, ()))
+        return frozenset({top, *(name for name, theirs in owners.items() if mine & set(theirs))})
+    return frozenset({top, *(path.stem for path in folder.glob("*.py")),
+                      *(path.parent.name for path in folder.glob("*/__init__.py"))})
+
+
+# -- documentation -------------------------------------------------------------------------------------
 def _drop_documentation(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

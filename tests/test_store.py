@@ -4,13 +4,11 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from results import code_hash as code
 from results.store import Step, Store, StoreError
 
 BASE = {"kind": "responses", "modules": ("results.rows",), "inputs": {"a": 1, "b": [1, 2]},
@@ -32,36 +30,6 @@ def test_every_ingredient_moves_the_key(change):
 def test_order_and_image_count_do_not_move_the_key():
     turned = BASE | {"inputs": {"b": [1, 2], "a": 1}, "images": 7}
     assert Step(**turned).key == Step(**BASE).key
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of two modules, entry -> helper, that counts as the project's."""
-    folder = tmp_path / "toyproject"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "helper.py").write_text("def value():\n    return 1\n")
-    (folder / "entry.py").write_text("from toyproject.helper import value\n")
-    (folder / "other.py").write_text("x = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(code, "PACKAGES", ("toyproject",))
-    code._parse.cache_clear()
-    yield folder
-    code._parse.cache_clear()
-    sys.modules.pop("toyproject", None)  # the next test's package is another
-
-
-@pytest.mark.parametrize("file, text, moves", [
-    ("entry.py", "from toyproject.helper import value\ny = 2\n", True),
-    ("helper.py", "def value():\n    return 2\n", True),
-    ("helper.py", '"""Now explained."""\n\n\ndef value():\n    return 1  # one\n', False),
-    ("other.py", "x = 2\n", False),
-])
-def test_the_key_follows_the_code_that_a_step_imports(package, file, text, moves):
-    before = code.code_hash("toyproject.entry")
-    (package / file).write_text(text)
-    code._parse.cache_clear()
-    assert (code.code_hash("toyproject.entry") != before) == moves
 
 
 def test_make_keeps_what_build_wrote_and_builds_once(tmp_path):
