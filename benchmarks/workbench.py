@@ -17,9 +17,10 @@ from benchmarks.generators.base import Generator
 from benchmarks.job import Job, Pair
 from benchmarks.judging import open_zoo
 from benchmarks.latents import evaluation_latents
-from methods.base import Context, NotApplicable
+from methods.base import Context, DirectionMethod, NotApplicable
 from methods.directions import Directions
 from methods.random_directions import RandomDirections
+from methods.registry import Method
 from metrics.responses import Responses, images_needed, respond
 from oracles import registry as judges
 from oracles.base import AttributeOracle, FeatureExtractor
@@ -167,7 +168,16 @@ class Workbench:
             modules.append(type(self.teacher).__module__)
         if "density_ratio" in method.needs:
             inputs["ratio"] = self.ratio_step(gans, which, method.ratio_loss, seed).key
-        return self._step("directions", tuple(modules), method.images(), **inputs)
+        return self._step("directions", tuple(modules), self._planned(method, gans), **inputs)
+
+    def _planned(self, method: Method, gans: tuple[str, ...]) -> int:
+        """Images of one discovery; generators are loaded only for a method whose number depends on them."""
+        if type(method).images_on is DirectionMethod.images_on:
+            return method.images()
+        try:
+            return method.images_on(*map(self.generator, gans))
+        except (RuntimeError, ValueError):  # discovery will fail of the same, and say why in its own cell
+            return method.images()
 
     def directions(self, entry: Entry, gans: tuple[str, ...], seed: int,
                    progress: Progress | None = None) -> list[Directions]:

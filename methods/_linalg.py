@@ -95,6 +95,11 @@ class Components:
     ratio: Tensor
 
 
+def passes(columns: int) -> int:
+    """How often ``principal_components`` goes through rows of that many columns."""
+    return 1 if columns <= WIDE else 3
+
+
 def principal_components(blocks: Callable[[], Iterator[Tensor]], k: int, what: str, context: Context,
                          n: int, rank: int = 0) -> Components:
     """The k leading principal components of the n rows that ``blocks()`` streams, the same on every call.
@@ -113,18 +118,18 @@ def principal_components(blocks: Callable[[], Iterator[Tensor]], k: int, what: s
     columns = first.shape[1]
     if k > columns:
         raise ValueError(f"{what}: {k} components asked for, but there are only {columns} dimensions")
-    passes = 1 if columns <= WIDE else 3
+    rounds = passes(columns)
     width = min(columns, max(rank, 4 * k) + 16)
-    probe = torch.randn(columns, width, generator=context.rng("components")) if passes > 1 else None
-    for done in range(passes):
+    probe = torch.randn(columns, width, generator=context.rng("components")) if rounds > 1 else None
+    for done in range(rounds):
         covariance = Covariance(probe)
         for block in chain([first], stream) if done == 0 else blocks():
             covariance.add(block)
-            context.progress(done * n + covariance.n, passes * n)
+            context.progress(done * n + covariance.n, rounds * n)
         matrix = covariance.value
         if not torch.isfinite(matrix).all():
             raise DiscoveryError(NOT_FINITE.format(what))
-        if done < passes - 1:
+        if done < rounds - 1:
             probe = torch.linalg.qr(matrix).Q
     if probe is not None:
         matrix = probe.T @ matrix

@@ -31,6 +31,9 @@ class AttentionOnTop(FeatureContrast):
     def images(self) -> int:
         return super().images() + self.base.images()
 
+    def images_on(self, *generators: Generator) -> int:
+        return super().images() + self.base.images_on(*generators)
+
     def start(self, generator: Generator, context: Context) -> tuple[Tensor, Tensor, str]:
         try:
             found = self.base.discover(generator, context)

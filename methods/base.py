@@ -105,6 +105,10 @@ class _Method:
         """How many images one discovery synthesises, both generators of a pair counted (0 for a closed form)."""
         return 0
 
+    def images_on(self, *generators: Generator) -> int:
+        """``images`` on these generators; to be overridden where their kind matters (fed with z, say)."""
+        return self.images()
+
     def params(self) -> dict:
         """The hyperparameters as plain values."""
         return dataclasses.asdict(self)

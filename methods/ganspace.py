@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
-from methods._linalg import Components, least_squares, principal_components
+from methods._linalg import Components, least_squares, passes, principal_components
 from methods._sampling import latent_blocks, vector_space
 from methods.base import Context, DirectionMethod, DiscoveryError
 from methods.directions import Directions, Vectors
@@ -46,8 +46,22 @@ class GANSpace(DirectionMethod):
     layers: str | int | tuple[int, ...] = "all"
 
     def images(self) -> int:
-        """Activations, which count as images; 0 for PCA of w, and of too wide a layer three times ``n_samples``."""
+        """Activations, which count as images, of a named ``layer`` that is not wide; see ``images_on``."""
         return 0 if self.layer is None else self.n_samples + self.n_regression
+
+    @torch.no_grad()
+    def images_on(self, *generators: Generator) -> int:
+        """Activations, which count as images: 0 for PCA of w; of a wide layer each sample three times."""
+        generator, = generators
+        layer = self._layer(generator, vector_space(generator, None, self.name))
+        if layer is None:
+            return 0
+        one = generator.sample(1, torch.Generator().manual_seed(0))
+        return passes(_flat(generator, one, layer, generator.space).shape[1]) * self.n_samples + self.n_regression
+
+    def _layer(self, generator: Generator, space: str) -> str | None:
+        """The layer whose activations are analysed; None for PCA of the latent."""
+        return self.layer or (None if space == "w" else generator.layer_names[0])
 
     def discover(self, generator: Generator, context: Context) -> Directions:
         space = vector_space(generator, None, self.name)
@@ -56,7 +70,7 @@ class GANSpace(DirectionMethod):
             raise ValueError(f"ganspace: n_samples={self.n_samples} and n_regression={self.n_regression} "
                              f"must both exceed n_directions={self.n_directions}")
         rows = generator.layer_ids(self.layers)
-        layer = self.layer or (None if space == "w" else generator.layer_names[0])
+        layer = self._layer(generator, space)
         if layer is None:
             pca = principal_components(
                 lambda: self._sample(generator, context, space), self.n_directions,
@@ -64,9 +78,10 @@ class GANSpace(DirectionMethod):
             vectors, scales = pca.vectors, pca.stdev
         else:
             generator.check_layer(layer)
+            watched = replace(context, progress=lambda done, total: context.progress(done, total + self.n_regression))
             pca = principal_components(
                 lambda: self._activations(generator, context, space, layer), self.n_directions,
-                f"ganspace: the activations of {layer}", context, self.n_samples, rank=generator.dim(space))
+                f"ganspace: the activations of {layer}", watched, self.n_samples, rank=generator.dim(space))
             vectors, scales = self._regress(generator, context, space, layer, pca)
         notes = {"explained_variance": pca.ratio.tolist(), "pca_of": layer or space}
         return Vectors(vectors.cpu(), space, scales.cpu(), notes, layers=rows, n_layers=generator.n_layers)
@@ -87,12 +102,13 @@ class GANSpace(DirectionMethod):
         if rank < self.n_directions:
             raise DiscoveryError(f"ganspace: the activations of {layer} vary in only {rank} dimensions, so "
                                  f"{self.n_directions} directions cannot be told apart; choose a later layer")
-        found, coordinates = [], []
+        found, coordinates, before = [], [], passes(pca.vectors.shape[1]) * self.n_samples
         rng = context.rng(self.name, "regression")
         for latents in latent_blocks(generator, self.n_regression, rng, space):
-            found.append(latents)
-            coordinates += [to_coordinates(_flat(generator, chunk, layer, space), pca)
-                            for chunk in latents.split(context.chunk)]
+            for chunk in latents.split(context.chunk):
+                found.append(chunk)
+                coordinates.append(to_coordinates(_flat(generator, chunk, layer, space), pca))
+                context.progress(before + sum(map(len, found)), before + self.n_regression)
         latents = torch.cat(found).double()
         vectors = least_squares(torch.cat(coordinates), latents)
         vectors = vectors / vectors.norm(dim=1, keepdim=True)
