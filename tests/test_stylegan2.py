@@ -55,8 +55,8 @@ def test_ada_images_and_latents(name):
     data, net = load(name)
     z, c, cutoff = data["inputs"]["z"], data["inputs"]["c"], data["inputs"]["truncation_cutoff"]
     want = data["outputs"]
-    close(net._rows(net.map(z, c)), want["ws"], 1e-6)
-    close(net._rows(net.map(z, c, truncation_psi=0.7)), want["ws_psi0.7"], 1e-6)
+    close(net.rows(net.map(z, c)), want["ws"], 1e-6)
+    close(net.rows(net.map(z, c, truncation_psi=0.7)), want["ws_psi0.7"], 1e-6)
     close(net.map(z, c, truncation_psi=0.7, truncation_cutoff=cutoff), want["ws_psi0.7_cutoff"], 1e-6)
     close(net(z, c), want["image_psi1"])
     close(net(z, c, noise_mode="none"), want["image_psi1_noise_none"])
@@ -267,10 +267,23 @@ def test_truncation_centre_is_estimated_when_a_checkpoint_lacks_it():
     close(net.mapping.w_avg, net.map(sample(20_000, 32, seed=5)).mean(0), 0.05)
 
 
-def test_update_w_avg():
-    net = tiny()
-    net.update_w_avg(torch.ones(4, 16), decay=0.75)
-    assert torch.allclose(net.mapping.w_avg, torch.full((16,), 0.25))
+def test_labels_of_a_network_without_classes_are_refused():
+    with pytest.raises(ValueError, match="labels were given to a network without classes"):
+        tiny().map(sample(2, 16), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="label=0, but the network has 0 classes"):
+        tiny(label=0)
+
+
+def test_fingerprint_has_what_images_depend_on():
+    state = golden(COND)["state_dict"]
+    marks = [StyleGAN2.from_state_dict(state, **settings).fingerprint() for settings in (
+        {}, {"label": 1}, {"label": 2}, {"truncation_psi": 0.7}, {"truncation_psi": 0.7, "truncation_cutoff": 2},
+        {"clamp": 1.5}, {"mapping_lr": 0.02})]
+    assert len(set(marks)) == len(marks)
+    net = StyleGAN2.from_state_dict(state)
+    assert net.fingerprint() == marks[0]
+    net.clamp = 1.5
+    assert net.fingerprint() == marks[5]
 
 
 def test_wrong_input_is_explained():

@@ -11,17 +11,18 @@ import re
 from collections.abc import Iterator, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Generator, Layers
+from benchmarks.generators._layers import levels
+from benchmarks.generators._style_based import StyleBased
+from benchmarks.generators.base import Layers
 from benchmarks.generators.layouts import LAYOUTS, detect_layout, to_ada
 from benchmarks.generators.stylegan2_layers import LOWPASS, Block, MappingNetwork, StyledConv
 
 NOISE_MODES = ("const", "random", "none")
 
 
-class StyleGAN2(Generator):
+class StyleGAN2(StyleBased):
     """StyleGAN2 generator (skip architecture); latents z, w or w+, images about [-1, 1], not clipped.
 
     Args:
@@ -31,30 +32,22 @@ class StyleGAN2(Generator):
         mapping_layers, mapping_hidden, mapping_embed: depth, hidden width and label embedding of the mapping
             network (widths default to w_dim). mapping_lr: its learning-rate multiplier.
         clamp: limit of activations, as ADA's released networks have it; ``math.inf`` for none.
+        label, truncation_psi, truncation_cutoff: see :class:`StyleBased`.
         rng: source of the initial weights (default: seed 0).
     Raises:
         ValueError: the resolution is no power of two from 8, or ``channels`` does not name every resolution.
-
-    ``truncation_psi`` and ``truncation_cutoff`` are attributes and apply whenever z is mapped: w moves
-    towards ``mapping.w_avg`` by 1 - psi, in rows before the cutoff only if one is set. ``label`` (a class
-    index, default None) is the class used where a caller passes none. ``config`` holds the arguments.
     """
 
     family = "stylegan2"
-    space = "w"
 
     def __init__(self, *, z_dim: int = 512, w_dim: int = 512, c_dim: int = 0, resolution: int,
                  channels: Mapping[int | str, int], mapping_layers: int = 8,
                  mapping_hidden: int | None = None, mapping_embed: int | None = None,
                  mapping_lr: float = 0.01, clamp: float = 256.0, image_channels: int = 3,
+                 label: int | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None,
                  rng: torch.Generator | None = None) -> None:
-        super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"StyleGAN2: resolution={resolution}, expected a power of two from 8")
-        sides = [2**i for i in range(2, resolution.bit_length())]
-        channels = {int(side): int(width) for side, width in channels.items()}
-        if sorted(channels) != sides:
-            raise ValueError(f"StyleGAN2: channels names resolutions {sorted(channels)}, expected {sides}")
+        super().__init__(c_dim, label, truncation_psi, truncation_cutoff)
+        channels = levels(resolution, channels, "StyleGAN2")
         rng = rng or torch.Generator().manual_seed(0)
         self.config = dict(
             z_dim=z_dim, w_dim=w_dim, c_dim=c_dim, resolution=resolution, channels=channels,
@@ -62,16 +55,13 @@ class StyleGAN2(Generator):
             mapping_embed=mapping_embed or w_dim, mapping_lr=mapping_lr, clamp=clamp,
             image_channels=image_channels)
         self.latent_dim, self.w_dim, self.c_dim, self.resolution = z_dim, w_dim, c_dim, resolution
-        self.n_classes = c_dim
-        self.n_layers = 2 * len(sides)
+        self.n_layers = 2 * len(channels)
         self.clamp = clamp
-        self.truncation_psi, self.truncation_cutoff = 1.0, None
-        self.label: int | None = None
         self.mapping = MappingNetwork(z_dim, w_dim, c_dim, mapping_layers, self.config["mapping_hidden"],
                                       self.config["mapping_embed"], mapping_lr, rng)
         self.synthesis = nn.Module()
-        for side in sides:
-            block = Block(channels.get(side // 2, 0), channels[side], w_dim, side, image_channels, rng)
+        for side, width in channels.items():
+            block = Block(channels.get(side // 2, 0), width, w_dim, side, image_channels, rng)
             self.synthesis.add_module(f"b{side}", block)
         self.layer_names = tuple(name for name, _ in self._convs())
 
@@ -82,7 +72,8 @@ class StyleGAN2(Generator):
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
-                        clamp: float | None = None, mapping_lr: float | None = None) -> StyleGAN2:
+                        clamp: float | None = None, mapping_lr: float | None = None, label: int | None = None,
+                        truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> StyleGAN2:
         """The network of a state dict in any of ``layouts.LAYOUTS``, every size read off the tensors.
 
         The state does not say the clamp nor the mapping network's learning-rate multiplier: they come from the
@@ -111,8 +102,8 @@ class StyleGAN2(Generator):
                 z_dim=first.shape[1] - embed, w_dim=w_dim,
                 c_dim=c_dim, resolution=sides[-1], mapping_layers=layers, mapping_lr=mapping_lr, channels=channels,
                 mapping_hidden=len(first) if layers > 1 else None, mapping_embed=embed or None,
-                clamp=clamp,
-                image_channels=len(state["synthesis.b4.torgb.weight"]))
+                clamp=clamp, image_channels=len(state["synthesis.b4.torgb.weight"]),
+                label=label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
             for name, value in state.items():
                 kept = not name.endswith("resample_filter")
                 if not kept and not torch.allclose(value.float().cpu(), LOWPASS, atol=1e-4):
@@ -126,15 +117,8 @@ class StyleGAN2(Generator):
             raise ValueError(f"StyleGAN2 state dict: missing {wanted}, not understood {unexpected}; only the "
                              "skip architecture in the ADA layout can be read")
         if missing:
-            net.mapping.w_avg.copy_(net._estimate_w_avg())
+            net.estimate_w_avg()
         return net
-
-    @torch.no_grad()
-    def _estimate_w_avg(self, n: int = 10_000) -> Tensor:
-        rng = torch.Generator().manual_seed(0)
-        z = torch.randn(n, self.latent_dim, generator=rng)
-        c = F.one_hot(torch.arange(n) % self.c_dim, self.c_dim).float() if self.c_dim else None
-        return self.mapping(z, c).mean(dim=0)
 
     # -- latents -----------------------------------------------------------------------------------
     @property
@@ -142,64 +126,12 @@ class StyleGAN2(Generator):
         """Centre of truncation [w_dim]."""
         return self.mapping.w_avg
 
-    def map(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float | None = None,
-            truncation_cutoff: int | None = None) -> Tensor:
-        """w [N, w_dim] of z [N, z_dim]; with truncation up to a cutoff w+ [N, L, w_dim], whose rows differ.
+    def _mapping(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return self.mapping(z, labels)
 
-        ``c``: labels, [N, c_dim] or class indices [N]. Truncation arguments default to the attributes.
-        """
-        psi = self.truncation_psi if truncation_psi is None else truncation_psi
-        cutoff = self.truncation_cutoff if truncation_cutoff is None else truncation_cutoff
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"StyleGAN2: expected z [N, {self.latent_dim}], got {tuple(z.shape)}")
-        mapping = self.mapping
-        with torch.autocast(z.device.type, enabled=False):  # cheap; bf16 would only lose digits
-            w = mapping(z.to(mapping.w_avg.dtype), self._labels(c, len(z)))
-            if psi == 1:
-                return w
-            truncated = mapping.w_avg.lerp(w, psi)
-        if cutoff is None:
-            return truncated
-        rows = torch.arange(self.n_layers, device=w.device)[:, None] < cutoff
-        return torch.where(rows, truncated[:, None], w[:, None])
-
-    def _labels(self, c: Tensor | None, n: int) -> Tensor | None:
-        if not self.c_dim:
-            return None
-        if c is None:
-            if self.label is None:
-                raise ValueError(f"StyleGAN2: this network has {self.c_dim} classes: pass labels c, or set "
-                                 ".label to the class to use where none is given")
-            c = torch.full((n,), self.label, dtype=torch.int64)
-        c = c.to(self.device)
-        return (c if c.ndim == 2 else F.one_hot(c, self.c_dim)).to(self.mapping.w_avg.dtype)
-
-    def sample(self, n: int, rng: torch.Generator, space: str | None = None,
-               c: Tensor | None = None) -> Tensor:
-        """Latents [n, D] of ``space``, for w+ [n, L, D]; mapped ones truncated as the attributes say."""
-        z, space = self.sample_z(n, rng), self.check_space(space)
-        if space == "z":
-            return z
-        w = self.map(z, c)
-        return self._rows(w) if space == "w+" else w
-
-    @torch.no_grad()
-    def update_w_avg(self, w: Tensor, decay: float = 0.998) -> None:
-        """Moves the centre of truncation towards the mean of w [N, w_dim]; for the trainer."""
-        self.mapping.w_avg.lerp_(w.detach().float().mean(dim=0).to(self.mapping.w_avg.dtype), 1 - decay)
-
-    def _rows(self, w: Tensor) -> Tensor:
-        """w+ [N, L, D] of w or w+."""
-        if w.ndim == 2 and w.shape[1] == self.w_dim:
-            return w[:, None].expand(-1, self.n_layers, -1)
-        if w.ndim == 3 and w.shape[1:] == (self.n_layers, self.w_dim):
-            return w
-        raise ValueError(f"StyleGAN2: expected w [N, {self.w_dim}] or w+ [N, {self.n_layers}, {self.w_dim}], "
-                         f"got {tuple(w.shape)}")
-
-    def _to_rows(self, latent: Tensor, space: str | None, c: Tensor | None) -> Tensor:
-        latent = self.map(latent, c) if self.check_space(space) == "z" else latent
-        return self._rows(latent).to(self.mapping.w_avg.dtype)
+    def settings(self) -> dict[str, object]:
+        """What the images depend on beside the weights."""
+        return {**super().settings(), "clamp": self.clamp}
 
     # -- images and activations ----------------------------------------------------------------------
     def forward(self, z: Tensor, c: Tensor | None = None, *, noise_mode: str = "const",
@@ -215,7 +147,7 @@ class StyleGAN2(Generator):
         Computes in the weights' dtype or autocast's; the image is summed up in at least float32.
         """
         image = None
-        rows = self._to_rows(latent, space, c)
+        rows = self.to_rows(latent, space, c)
         for i, (name, x) in enumerate(self._layers(rows, noise_mode, rng)):
             if not name.endswith("conv1"):
                 continue
@@ -230,7 +162,7 @@ class StyleGAN2(Generator):
                     c: Tensor | None = None) -> Tensor:
         """Output [N, C, H, W] of a styled convolution (``"b4.conv1"``, ``"b8.conv0"``, ...); stored noise."""
         self.check_layer(layer)
-        rows = self._to_rows(latent, space, c)
+        rows = self.to_rows(latent, space, c)
         return next(x for name, x in self._layers(rows, "const", None) if name == layer).contiguous()
 
     def _convs(self) -> Iterator[tuple[str, StyledConv]]:
@@ -271,7 +203,7 @@ class StyleGAN2(Generator):
 
     def styles(self, latent: Tensor, space: str | None = None, c: Tensor | None = None) -> dict[str, Tensor]:
         """Output [N, C] of every style affine, keyed ``"b4.conv1"``, ``"b4.torgb"``, ...: the space s."""
-        rows, out = self._to_rows(latent, space, c), {}
+        rows, out = self.to_rows(latent, space, c), {}
         for i, (name, conv) in enumerate(self._convs()):
             out[name] = conv.affine(rows[:, i])
             if name.endswith("conv1"):
