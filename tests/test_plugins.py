@@ -27,6 +27,7 @@ class Mine(DirectionMethod):
 
     name: ClassVar[str] = "{name}"
     source: ClassVar[str] = "a stranger's note, 2020"
+    why_not: ClassVar[str] = "fed with z, its directions are random ones"
 
     def discover(self, generator: Generator, context: Context) -> Directions:
         self.check_k(generator.dim())
@@ -71,13 +72,13 @@ def install(tmp_path, monkeypatch):
 
     def make(modules, groups):
         site = tmp_path / f"site{len(list(tmp_path.iterdir()))}"
-        info = site / "strangers-1.0.dist-info"
+        info = site / "plugged-1.0.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n")
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("\n".join(
             f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in points)
             for group, points in groups.items()))
-        package = site / "strangers"
+        package = site / "plugged"
         package.mkdir()
         (package / "__init__.py").write_text("")
         for name, text in modules.items():
@@ -86,7 +87,7 @@ def install(tmp_path, monkeypatch):
 
     yield make
     for name in set(sys.modules) - known:
-        if name.partition(".")[0] in ("strangers", "checked_mine"):
+        if name.partition(".")[0] in ("plugged", "checked_mine"):
             del sys.modules[name]
 
 
@@ -96,8 +97,8 @@ def mine(name="strangers-own", trouble=""):
 
 def test_plugins_of_all_kinds_are_found(install):
     install({"own": mine(), "score": METRIC, "gan": GENERATOR},
-            {"dirbench.methods": [("own", "strangers.own:Mine")], "dirbench.metrics": [("score", "strangers.score")],
-             "dirbench.generators": [("gan", "strangers.gan:Flat")]})
+            {"dirbench.methods": [("own", "plugged.own:Mine")], "dirbench.metrics": [("score", "plugged.score")],
+             "dirbench.generators": [("gan", "plugged.gan:Flat")]})
     assert registry.build("strangers-own", {"n_directions": 3}).n_directions == 3
     assert "strangers-own" in registry.group("all")
     assert metric_registry.build("strangers-constant").compute(None, "plain").value == 1
@@ -107,16 +108,16 @@ def test_plugins_of_all_kinds_are_found(install):
 
 def test_broken_plugins_are_listed_and_take_nobody_down(install):
     install({"own": mine("sefa"), "quits": "raise SystemExit('bye')\n", "nothing": "x = 1\n", "two": mine("second")},
-            {"dirbench.methods": [("copy", "strangers.own:Mine"), ("lost", "strangers.lost:Mine"),
-                                  ("quits", "strangers.quits"), ("nothing", "strangers.nothing"),
-                                  ("number", "strangers.nothing:x"), ("two", "strangers.two")]})
+            {"dirbench.methods": [("copy", "plugged.own:Mine"), ("lost", "plugged.lost:Mine"),
+                                  ("quits", "plugged.quits"), ("nothing", "plugged.nothing"),
+                                  ("number", "plugged.nothing:x"), ("two", "plugged.two")]})
     found, broken = registry.load_all()
     assert found["sefa"].__module__ == "methods.sefa" and "second" in found
     reasons = {label.split(": ")[1].split(" =")[0]: why for label, why in broken.items()}
     assert reasons["copy"] == 'the name "sefa" is taken by methods/sefa.py'
-    assert "No module named 'strangers.lost'" in reasons["lost"] and "SystemExit: bye" in reasons["quits"]
+    assert "No module named 'plugged.lost'" in reasons["lost"] and "SystemExit: bye" in reasons["quits"]
     assert "no method with a name" in reasons["nothing"] and "expected a subclass of" in reasons["number"]
-    assert len(reasons) == 5 and all(label.startswith("strangers: ") for label in broken)
+    assert len(reasons) == 5 and all(label.startswith("plugged: ") for label in broken)
     with pytest.raises(registry.UnknownName, match=r"lost.*No module named"):
         registry.get("lost")
 
@@ -160,7 +161,15 @@ def test_files_that_are_no_method(install, tmp_path, capsys):
     assert cli.main(["check-method", str(tmp_path / "nowhere.py")]) == 2
 
 
-@pytest.mark.parametrize("name", ["random", "coordinate", "sefa", "ganspace", "latentclr"])
-def test_our_own_methods_keep_the_contract(name):
-    wrong = [f for f in contract.check_method(registry.get(name)) if f.status == "wrong"]
-    assert not wrong, wrong
+def test_our_own_method_passes():
+    """Every method does, clause by clause, in test_contract.py."""
+    findings = contract.check_method(registry.get("latentclr"))
+    assert {f.status for f in findings} <= {"ok", "not applicable"} and len(findings) == len(contract.CLAUSES)
+
+
+def test_a_long_training_is_not_tried_unless_asked_for(tmp_path, capsys):
+    text = mine().replace("    def discover", "    n_steps: int = 10_000_000\n    lr: float = 0.1\n\n    def discover")
+    _, said = check(tmp_path, capsys, text)
+    assert "recovers planted factors: not tried, for its training takes 10,000,000 steps" in said
+    assert "own objective falls: a training puts its `loss_notes`" in said
+    assert "resumes to the same answer: a KeyboardInterrupt in the middle" in said

@@ -1,4 +1,9 @@
-"""The contract of generators: what methods, metrics and the store rely on."""
+"""The contract of generators: what methods, metrics and the store rely on.
+
+A clause is a function of a generator, which it leaves as it is; its sentence is what it raises. Here: what it is, its
+latents, images and activations. ``generator_use.py`` has what methods and the store do with it, ``reading.py`` what the
+reader of a checkpoint must do.
+"""
 
 from __future__ import annotations
 
@@ -9,51 +14,126 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.contract.report import Finding, demand, run_checks
+from benchmarks.contract import generator_use, reading
+from benchmarks.contract.generator_use import SAME, N, latents_of, refuses, share
+from benchmarks.contract.report import Fault, Finding, demand, run_checks
 from benchmarks.generators.base import Generator
 from methods.base import NotApplicable
 
-N = 3
-SAME = 2e-5  # of the largest number: what another batch size may change
 HALF_GREY = 0.02  # a standard deviation below it, in [-1, 1], is one flat colour
+LARGE = 64  # pixels; beyond them the clauses in LONG take minutes
 
 
-def check_generator(generator: Generator) -> list[Finding]:
-    """One finding for each part of the contract; ``generator`` is left as it is."""
-    return run_checks(CHECKS, lambda: copy.deepcopy(generator), NotApplicable)
+def check_generator(generator: Generator, source: reading.Source | None = None, long: bool = False) -> list[Finding]:
+    """One finding for each clause; ``generator`` is left as it is.
+
+    Args:
+        source: the checkpoint that it was read from, if it was.
+        long: those clauses too that take minutes on a large generator.
+    """
+    quick = generator.resolution <= LARGE or long
+    findings = run_checks(tuple(c for c in CLAUSES if quick or c not in LONG), lambda: copy.deepcopy(generator),
+                          NotApplicable)
+    if source is not None:
+        findings += run_checks(tuple(c for c in reading.CLAUSES if quick or c not in LONG), lambda: source)
+    return findings + [Finding.untried(c) for c in sorted(LONG, key=lambda c: c.__name__) if not quick]
 
 
-def check_names_its_sizes(gan: Generator) -> None:
+# -- what it is and its latents ------------------------------------------------------------------------
+def names_its_sizes(gan: Generator) -> None:
     for name in ("latent_dim", "resolution"):
         value = getattr(gan, name, None)
         demand(isinstance(value, int) and value > 0, f"{name} is {value!r}, expected a whole number from 1")
     demand(isinstance(gan.w_dim, int) and isinstance(gan.n_layers, int), "w_dim and n_layers must be whole numbers")
+    for space in (gan.space, gan.affine_space):
+        try:
+            found = gan.check_space(space)
+        except ValueError as error:
+            raise Fault(f"check_space refuses its own space {space!r}: {error}") from error
+        demand(found == space, f"check_space({space!r}) is {found!r}")
     demand(gan.check_space(None) == gan.space, f"its default space is {gan.space!r}, but check_space says otherwise")
+    demand(bool(gan.w_dim) == (gan.affine_space == "w"), f"affine_space is {gan.affine_space!r}, but w_dim {gan.w_dim}")
+    demand(gan.n_layers or not gan.w_dim, "it has a w (w_dim is set), so n_layers must say how many rows w+ has")
     demand(gan.layer_names and len(set(gan.layer_names)) == len(gan.layer_names),
            f"layer_names is {gan.layer_names!r}, expected different names of activations, at least one")
 
 
-def check_samples_latents_from_the_given_source_alone(gan: Generator) -> None:
+def samples_latents_from_the_given_source_alone(gan: Generator) -> None:
     before = _global_state()
-    one, again, other = _latents(gan), _latents(gan), _latents(gan, seed=1)
-    demand(one.shape == (N, gan.dim()), f"sample({N}) gives {list(one.shape)}, expected {[N, gan.dim()]}")
-    demand(torch.isfinite(one).all(), "sampled latents are not finite")
-    demand(torch.equal(one, again), "the same random source gives other latents the second time: draw from rng alone")
-    demand(not torch.equal(one, other), "another seed gives the same latents: draw from rng")
+    for space in sorted({"z", gan.space}):
+        one, again, other = (latents_of(gan, seed=seed, space=space) for seed in (0, 0, 1))
+        shape = (N, gan.dim(space))
+        demand(one.shape == shape, f"sample({N}) of {space} gives {list(one.shape)}, expected {list(shape)}")
+        demand(torch.isfinite(one).all(), f"sampled latents of {space} are not finite")
+        demand(torch.equal(one, again),
+               "the same random source gives other latents the second time: draw from rng alone")
+        demand(not torch.allclose(one, other), "another seed gives the same latents: draw from rng")
     demand(_global_state() == before, "sampling changes the global random state: draw from rng alone")
 
 
-def check_makes_images(gan: Generator) -> None:
-    images, side = gan.synthesize(_latents(gan)), gan.resolution
+def draws_on_the_cpu_then_moves(gan: Generator) -> None:
+    """So that devices agree: the source is the CPU's wherever the weights are."""
+    elsewhere = copy.deepcopy(gan).to("meta")
+    found, wanted = elsewhere.sample_z(2, torch.Generator().manual_seed(0)).device, elsewhere.device
+    demand(found.type == wanted.type, f"with weights on another device ({wanted.type}) z lies on {found.type}: draw on "
+           "the CPU, then move")
+
+
+def z_and_w_agree(gan: Generator) -> None:
+    z = latents_of(gan, space="z")
+    if not gan.w_dim:
+        refuses(lambda: gan.map(z), "map(z) of a generator without w", "no mapping network")
+        return
+    w, name = gan.map(z), gan.layer_names[-1]
+    demand(torch.equal(gan.synthesize(z, "z"), gan.synthesize(w, "w")), "the image of z is not that of map(z)")
+    demand(torch.equal(gan.activations(z, name, "z"), gan.activations(w, name, "w")),
+           f"the activation {name} of z is not that of map(z)")
+
+
+def equal_rows_are_the_vector(gan: Generator) -> None:
+    latents = latents_of(gan)
+    if not gan.n_layers:
+        refuses(lambda: gan.synthesize(latents[:, None].repeat(1, 2, 1)), "a layer-wise latent where n_layers is 0")
+        raise NotApplicable("latents are not layer-wise (n_layers is 0)")
+    image, rows = gan.synthesize(latents), latents[:, None].repeat(1, gan.n_layers, 1)
+    for space in (None, "w+") if gan.w_dim else (None,):
+        off = share(gan.synthesize(rows, space), image)
+        demand(off <= SAME, f"latents [N, {gan.n_layers}, D] with equal rows give another image than [N, D] "
+               f"({off:.2g} of the maximum)")
+
+
+def every_row_matters(gan: Generator) -> None:
+    if not gan.n_layers:
+        raise NotApplicable("latents are not layer-wise (n_layers is 0)")
+    latents, others = latents_of(gan), latents_of(gan, seed=1)
+    image, rows = gan.synthesize(latents), latents[:, None].repeat(1, gan.n_layers, 1)
+    for row in range(gan.n_layers):
+        other = rows.clone()
+        other[:, row] = others
+        demand(share(gan.synthesize(other), image) > 1e-3,
+               f"row {row} of a layer-wise latent does nothing to the image")
+
+
+def refuses_what_it_cannot_do(gan: Generator) -> None:
+    latents = latents_of(gan)
+    refuses(lambda: gan.synthesize(latents, "q"), "a latent space that does not exist (q)", "no latent space 'q'")
+    refuses(lambda: gan.synthesize(torch.zeros(2, gan.dim() + 1)), "a latent of another size", str(gan.dim()))
+
+
+# -- images and activations ------------------------------------------------------------------------------
+def makes_images(gan: Generator) -> None:
+    images, side = gan.synthesize(latents_of(gan)), gan.resolution
     demand(isinstance(images, Tensor) and images.shape == (N, 3, side, side),
            f"images are {list(images.shape)}, expected {[N, 3, side, side]}")
-    demand(images.is_floating_point() and torch.isfinite(images).all(), "images are not finite floating-point numbers")
-    demand((images[0] - images[1]).abs().max() > 0, "two latents give the same image: does the latent enter at all?")
+    demand(images.dtype == torch.float32, f"images are {images.dtype}, expected torch.float32")
+    demand(torch.isfinite(images).all(), "images are not finite floating-point numbers")
     demand(images.std() > HALF_GREY, f"images hardly vary (standard deviation {images.std():.2g}): are weights loaded?")
+    demand((images[0] - images[1]).abs().max() > 0.01 * images.abs().max(),
+           "two latents give the same image: does the latent enter at all?")
 
 
-def check_images_lie_in_minus_one_to_one(gan: Generator) -> None:
-    images = torch.cat([gan.synthesize(_latents(gan, seed)) for seed in range(4)])
+def images_lie_in_minus_one_to_one(gan: Generator) -> None:
+    images = torch.cat([gan.synthesize(latents_of(gan, seed=seed)) for seed in range(4)])
     low, high = images.min().item(), images.max().item()
     hint = 'for numbers from 0 to 255 say "output: 0-255"' if high > 20 else \
         'where a network does not end in tanh, bring its numbers to [-1, 1]'
@@ -62,101 +142,72 @@ def check_images_lie_in_minus_one_to_one(gan: Generator) -> None:
            'sigmoid"')
 
 
-def check_same_latent_same_image(gan: Generator) -> None:
+def same_latent_same_image(gan: Generator) -> None:
     before = _global_state()
-    latents = _latents(gan)
+    latents = latents_of(gan)
     demand(torch.equal(gan.synthesize(latents), gan.synthesize(latents)),
            "the same latents give other images the second time: is dropout on, or noise drawn anew?")
     demand(_global_state() == before, "making images changes the global random state: is noise drawn anew?")
 
 
-def check_batch_does_not_matter(gan: Generator) -> None:
-    latents = _latents(gan)
-    together, alone = gan.synthesize(latents), torch.cat([gan.synthesize(one[None]) for one in latents])
-    gap = ((together - alone).abs().max() / together.abs().max().clamp_min(1e-12)).item()
-    demand(gap <= SAME, f"an image changes by {gap:.2g} of the maximum with the other images in its batch: is a batch "
-           "norm in training mode?")
+def batch_does_not_matter(gan: Generator) -> None:
+    latents, name = latents_of(gan, n=4), gan.layer_names[-1]
+    for what, make in (("an image", gan.synthesize), (f"the activation {name}", lambda x: gan.activations(x, name))):
+        off = share(torch.cat([make(one[None]) for one in latents]), make(latents))
+        demand(off <= SAME, f"{what} changes by {off:.2g} of the maximum with the other images in its batch: is a "
+               "batch norm in training mode?")
 
 
-def check_gradients_reach_the_latent(gan: Generator) -> None:
-    latents = _latents(gan).requires_grad_()
-    images = gan.synthesize(latents)
-    demand(images.requires_grad, "images carry no gradient to the latent: is there a no_grad or a detach?")
-    gradient, = torch.autograd.grad(images.square().sum(), latents)
-    demand(torch.isfinite(gradient).all() and (gradient.abs().amax(dim=1) > 0).all(),
-           "the gradient of the image with respect to the latent is zero or not finite")
-
-
-def check_gives_activations(gan: Generator) -> None:
-    latents = _latents(gan)
+def gives_activations(gan: Generator) -> None:
+    latents = latents_of(gan)
     for name in gan.layer_names:
         x = gan.activations(latents, name)
         demand(isinstance(x, Tensor) and x.ndim == 4 and len(x) == N,
                f"the activation {name} is {list(x.shape)}, expected [{N}, C, H, W]")
         demand(torch.isfinite(x).all(), f"the activation {name} is not finite")
-    _refuses(lambda: gan.activations(latents, "no such layer"), "an activation that does not exist")
+        demand((x[0] - x[1]).abs().max() > 0, f"the activation {name} does not depend on the latent")
+    refuses(lambda: gan.activations(latents, "nowhere"), "an activation that does not exist (nowhere)",
+            "no layer 'nowhere'", gan.layer_names[0])
 
 
-def check_gives_affine_weights(gan: Generator) -> None:
-    dim = gan.dim(gan.affine_space)
-    weights = gan.affine_weights()
-    demand(len(weights) > 0, "affine_weights is empty: raise NotApplicable with a sentence where there are none")
-    for weight in weights:
-        demand(weight.ndim == 2 and weight.shape[1] == dim,
-               f"an affine weight is {list(weight.shape)}, expected [out, {dim}]")
-        demand(torch.isfinite(weight).all() and weight.abs().sum() > 0, "an affine weight is zero or not finite")
+def works_in_bfloat16(gan: Generator) -> None:
+    image = copy.deepcopy(gan).bfloat16().synthesize(latents_of(gan))
+    demand(torch.isfinite(image.float()).all(), "with weights in bfloat16 images are not finite")
 
 
-def check_layer_wise_latents(gan: Generator) -> None:
-    if not gan.n_layers:
-        raise NotApplicable("latents are not layer-wise (n_layers is 0)")
-    latents = _latents(gan)
-    image, rows = gan.synthesize(latents), latents[:, None].repeat(1, gan.n_layers, 1)
-    gap = ((gan.synthesize(rows) - image).abs().max() / image.abs().max().clamp_min(1e-12)).item()
-    demand(gap <= SAME, f"latents [N, {gan.n_layers}, D] with equal rows give another image than [N, D] ({gap:.2g} of "
-           "the maximum)")
+def classes_matter(gan: Generator) -> None:
+    if not gan.n_classes:
+        raise NotApplicable("it has no classes")
+    gan, z = copy.deepcopy(gan), latents_of(gan, space="z")
+    last = gan.n_classes - 1
+    gan.label = last
+    one, indices = gan.synthesize(z, "z"), torch.full((N,), last)
+    demand(torch.equal(one, gan.synthesize(z, "z", c=indices)),
+           f"label = {last} and labels c of {last} give other images")
+    demand(last == 0 or share(gan.synthesize(z, "z", c=indices * 0), one) > 1e-3,
+           "classes make no difference to the image")
+    refuses(lambda: gan.synthesize(z, "z", c=indices + 1), f"class {last + 1} of {gan.n_classes}")
+    gan.label = None
+    refuses(lambda: gan.synthesize(z, "z"), "a latent without a class", f"{gan.n_classes} classes")
 
 
-def check_refuses_what_it_cannot_do(gan: Generator) -> None:
-    _refuses(lambda: gan.synthesize(_latents(gan), "no such space"), "a latent space that does not exist")
-    _refuses(lambda: gan.synthesize(torch.zeros(1, gan.dim() + 1)), "latents of another size", RuntimeError)
+def labels_without_classes_are_refused(gan: Generator) -> None:
+    if gan.n_classes:
+        raise NotApplicable("it has classes")
+    z = latents_of(gan, space="z")
+    refuses(lambda: gan.synthesize(z, "z", c=torch.zeros(N, dtype=torch.int64)), "a label c where there are no classes",
+            also=TypeError)  # a generator that never heard of labels has no such argument
 
 
-def check_is_frozen_and_stays_as_it_is(gan: Generator) -> None:
-    demand(gan.freeze() is gan, "freeze() must return the generator itself")
-    demand(not any(m.training for m in gan.modules()), "freeze() must put every module into evaluation mode")
-    demand(not any(p.requires_grad for p in gan.parameters()), "freeze() must switch weight gradients off")
-    before = gan.fingerprint()
-    gan.synthesize(_latents(gan))
-    demand(gan.fingerprint() == before, "making images changes its weights or buffers")
-
-
-def check_fingerprint_follows_the_weights(gan: Generator) -> None:
-    before, parameter = gan.fingerprint(), next(iter(gan.parameters()), None)
-    demand(isinstance(before, str) and before == gan.fingerprint(), "fingerprint() must be the same text each time")
-    if parameter is not None:
-        with torch.no_grad():
-            parameter.view(-1)[:1] += 1
-        demand(gan.fingerprint() != before, "other weights have the same fingerprint: the store would mix them up")
-
-
-CHECKS = tuple(value for name, value in list(globals().items())
-               if name.startswith("check_") and value is not check_generator)
-
-
-def _latents(gan: Generator, seed: int = 0) -> Tensor:
-    with torch.no_grad():
-        return gan.sample(N, torch.Generator().manual_seed(seed))
+CLAUSES = (
+    names_its_sizes, samples_latents_from_the_given_source_alone, draws_on_the_cpu_then_moves, z_and_w_agree,
+    equal_rows_are_the_vector, every_row_matters, refuses_what_it_cannot_do, makes_images,
+    images_lie_in_minus_one_to_one, same_latent_same_image, batch_does_not_matter, gives_activations,
+    works_in_bfloat16, classes_matter, labels_without_classes_are_refused, *generator_use.CLAUSES,
+)
+LONG = {every_row_matters, generator_use.gradient_is_right, generator_use.methods_run,
+        reading.broken_states_are_refused}
 
 
 def _global_state() -> tuple:
     return (torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate())
-
-
-def _refuses(call, what: str, *also: type[Exception]) -> None:
-    try:
-        call()
-    except (ValueError, *also) as error:
-        demand(str(error), f"{what} is refused without a word: say what was expected")
-    else:
-        demand(False, f"{what} is accepted without an error: raise ValueError")

@@ -1,151 +1,84 @@
-"""The contract of direction methods, tried on small generators whose directions are known exactly."""
+"""The contract of direction methods, tried on small generators whose directions are known exactly.
+
+A clause is a function of a ``Case``; its sentence is what it raises. Here: the answer, and how a method behaves while
+it looks for it. ``learning.py`` has the clauses about trainings.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.util
 import json
 import random
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from benchmarks.contract.planted import DIM, PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
+from benchmarks.contract import learning
+from benchmarks.contract.case import JUDGES, Case, gap, moves
+from benchmarks.contract.planted import DIM, PlantedGenerator
 from benchmarks.contract.report import Fault, Finding, demand, run_checks
-from benchmarks.counting import count_images
-from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable, PairedMethod
-from methods.directions import Directions
-from methods.registry import Method, named_classes
+from methods.base import DiscoveryError, NotApplicable
+from methods.directions import Directions, Vectors
+from methods.registry import Method
 
-K = 6
-FEW_STEPS = 8  # of a training, where how well it ends does not matter
-FACTORS = (0, 1, 2, 3, 4, 5)
-CLIENT_FACTORS = (0, 1, 2, 3, 6, 7)  # four in common with the reference
-JUDGES = {"extractor": functools.cache(PlantedExtractor), "teacher": functools.cache(lambda: PlantedOracle(FACTORS)),
-          "density_ratio": functools.cache(lambda: planted_ratio(FACTORS, CLIENT_FACTORS))}
+HALF = 1_000_000  # numbers from which on a file keeps them in half precision
 
 
-class Case:
-    """A method class with small settings (its ``test_params``), and what it may need."""
-
-    def __init__(self, cls: type[Method]) -> None:
-        self.cls = cls
-        sizes = {"n_directions": K, "n_common": 4} if cls.paired else {"n_directions": K}
-        trained = any(f.name == "n_steps" for f in dataclasses.fields(cls))
-        self.params = {**sizes, **cls.test_params, **({"n_steps": FEW_STEPS} if trained else {})}
-
-    def gans(self, space: str = "w") -> list[PlantedGenerator]:
-        """Reference and client, or one generator."""
-        pair = [PlantedGenerator(FACTORS, space, seed=0), PlantedGenerator(CLIENT_FACTORS, space, seed=1)]
-        return pair if self.cls.paired else pair[:1]
-
-    def discover(self, gans: list[PlantedGenerator] | None = None, seed: int = 0, **context) -> list[Directions]:
-        """Directions of each generator."""
-        gans = self.gans() if gans is None else gans
-        method = self.cls(**self.params)
-        needed = {name: JUDGES[name]() for name in method.needs if name in JUDGES}
-        context = Context(**{"seed": seed, **needed, **context})
-        found = method.discover_pair(*gans, context) if self.cls.paired else [method.discover(*gans, context)]
-        for directions in found:
-            demand(isinstance(directions, Directions), f"it returns a {type(directions).__name__}, expected Directions "
-                   "(Vectors, Conditional, ...)")
-        return list(found)
-
-    @functools.cached_property
-    def usual(self) -> list[Directions]:
-        """The answer to the usual question, asked once."""
-        return self.discover()
+def check_method(cls: type[Method], long: bool = False) -> list[Finding]:
+    """One finding for each clause; ``long`` also trains in full where ``test_params`` say no number of steps."""
+    case = Case(cls, ours=long)
+    return run_checks(CLAUSES, lambda: case, NotApplicable)
 
 
-def check_method(cls: type[Method]) -> list[Finding]:
-    """One finding for each part of the contract."""
-    case = Case(cls)
-    return run_checks(CHECKS, lambda: case, NotApplicable)
-
-
-def classes_of(path: Path) -> list[type[Method]]:
-    """The method classes with a name in a Python file, which is imported.
-
-    Raises:
-        Fault: there is no such file, it cannot be imported, or it has no method.
-    """
-    if not path.is_file():
-        raise Fault(f"{path} does not exist")
-    name = f"checked_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise Fault(f"{path} is no Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file does, it is told to the user
-        del sys.modules[name]
-        raise Fault(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    found = list(named_classes(module, (DirectionMethod, PairedMethod)))
-    if not found:
-        raise Fault(f"{path} has no method: expected a subclass of DirectionMethod or PairedMethod with a "
-                    '`name: ClassVar[str] = "..."`')
-    return found
-
-
-def moves(directions: Directions, n: int = 8, strength: float = 3.0) -> Tensor:
-    """Edits less originals [K, n, ...] of fixed latents."""
-    latents = torch.randn(n, DIM, generator=torch.Generator().manual_seed(5))
-    edits = directions.shift_all(latents, strength).unflatten(0, (len(directions), n))
-    return edits - (latents if edits.ndim == 3 else latents[:, None])
-
-
-def gap(one: list[Directions], other: list[Directions]) -> float:
-    """Largest difference of any edit between two answers."""
-    return max((moves(a) - moves(b)).abs().max().item() for a, b in zip(one, other, strict=True))
-
-
-# -- checks ------------------------------------------------------------------------------------------
-def check_says_what_it_is(case: Case) -> None:
+# -- what it is and what it returns ------------------------------------------------------------------
+def says_what_it_is(case: Case) -> None:
     cls = case.cls
     demand(dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen, "decorate the class with "
            "@dataclass(frozen=True): its fields are its hyperparameters, and part of cache keys and captions")
     demand(cls.source, "say in `source` which paper, section and year it comes from")
     unknown = set(cls.needs) - set(JUDGES)
     demand(not unknown, f"needs = {cls.needs}: {sorted(unknown)} is not among {', '.join(JUDGES)}")
+    demand(cls.beats_random_by is not None or cls.why_not, "say beats_random_by (by how much it recovers known factors "
+           "better than random directions, 0 to 1), or in `why_not` why it does not")
     method = cls()
     demand(method.steps == cls.published_steps(), "the default of n_steps must be the published number")
-    try:
-        stored = json.loads(json.dumps(method.params()))
-    except TypeError as error:
+    try:  # as a suite file and a results file hold them
+        again = TypeAdapter(cls).validate_python(json.loads(json.dumps(method.params())))
+    except (TypeError, ValidationError) as error:
         raise Fault(f"hyperparameters must be plain values that a YAML file can hold: {error}") from error
-    again = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-    demand(cls(**again) == method, "its hyperparameters do not survive being written down and read again")
+    demand(again == method, f"its hyperparameters do not survive being written down and read again: {again}")
 
 
-def check_gives_k_unit_moves_in_a_space_it_names(case: Case) -> None:
-    k = case.params["n_directions"]
+def gives_k_unit_moves_in_a_space_it_names(case: Case) -> None:
+    k = case.method.n_directions
     for gan, directions in zip(case.gans(), case.usual, strict=True):
         demand(len(directions) == k, f"{len(directions)} directions were found, {k} were asked for (n_directions)")
-        gan.check_space(directions.space)
+        demand(gan.check_space(directions.space) == directions.space, f"directions name the space {directions.space!r}")
         latents = gan.sample(5, torch.Generator().manual_seed(0), directions.space)
         got = directions.moves(latents, torch.arange(k))
         demand(got.shape[:2] == (k, 5) and got.shape[-1] == gan.dim(directions.space),
                f"moves are {list(got.shape)}, expected [{k}, 5, (L,) {gan.dim(directions.space)}]")
         demand(torch.isfinite(got).all(), "a direction is not finite")
-        if got.ndim == 3:
-            demand((got.norm(dim=2) - 1).abs().max() < 1e-4, "directions must have unit length: the strength says how "
-                   "far an edit goes (keep a natural step in `scales`)")
+        lengths = got.norm(dim=-1) if got.ndim == 3 else got.norm(dim=-1).amax(dim=2)  # of the row that moves most
+        demand((lengths - 1).abs().max() <= 1e-5, "directions must have unit length (layer-wise ones in the row that "
+               f"moves most), and one has {lengths.flatten()[(lengths - 1).abs().argmax()]:.4f}: the strength says how "
+               "far an edit goes (keep a natural step in `scales`)")
+        edited = gan.synthesize(directions.shift_all(latents, 1.0), directions.space)
+        demand(torch.isfinite(edited).all(), "an edited latent gives an image that is not finite")
         demand(directions.scales.shape == (k,) and (directions.scales > 0).all(), "scales must be K positive numbers")
-        json.dumps(directions.notes)
+        _as_json(directions.notes)
 
 
-def check_same_seed_same_answer(case: Case) -> None:
+def same_seed_same_answer(case: Case) -> None:
     demand(gap(case.usual, case.discover()) == 0, "the same seed gives another answer: take every random number from "
            "context.rng(...)")
 
 
-def check_another_seed_matters_unless_deterministic(case: Case) -> None:
+def another_seed_matters_unless_deterministic(case: Case) -> None:
     changed = gap(case.usual, case.discover(seed=1))
     if case.cls.deterministic:
         demand(changed == 0, "it says deterministic = True, but the seed changes its answer")
@@ -154,109 +87,211 @@ def check_another_seed_matters_unless_deterministic(case: Case) -> None:
                "once and not for every seed")
 
 
-def check_leaves_the_global_random_state_alone(case: Case) -> None:
+def saved_directions_are_the_same(case: Case) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for i, directions in enumerate(case.usual):
+            file, notes = Path(folder, f"{i}.safetensors"), _as_json(directions.notes)
+            directions.save(file)
+            raw = file.read_bytes()  # a length, that much JSON, then numbers: no room for a pickle
+            header = int.from_bytes(raw[:8], "little")
+            parts = [part for name, part in json.loads(raw[8:8 + header]).items() if name != "__metadata__"]
+            demand(len(raw) == 8 + header + max(part["data_offsets"][1] for part in parts),
+                   "the saved file holds more than names and numbers")
+            loaded = Directions.load(file)
+            demand(type(loaded) is type(directions) and loaded.space == directions.space,
+                   f"saved {type(directions).__name__} of {directions.space!r} are read as {type(loaded).__name__} of "
+                   f"{loaded.space!r}")
+            demand(loaded.notes == notes, "notes are others after saving and loading")
+            demand(torch.equal(loaded.scales, directions.scales), "scales are others after saving and loading")
+            halved = any(tensor.numel() >= HALF for tensor in directions.tensors().values())
+            off = gap([directions], [loaded])
+            demand(off <= (1e-2 if halved else 1e-5), f"edits differ by {off:.2g} after saving and loading")
+
+
+def a_batch_equals_its_samples(case: Case) -> None:
+    latents = torch.randn(4, DIM, generator=torch.Generator().manual_seed(3))
+    for directions in case.usual:
+        together = directions.shift_all(latents, 2.0).unflatten(0, (len(directions), 4))
+        for k in (0, len(directions) - 1):
+            alone = torch.cat([directions.shift(one[None], k, 2.0) for one in latents])
+            demand((alone - together[k]).abs().max() <= 1e-5, "an edit depends on the other latents of its batch")
+
+
+def chunk_does_not_matter(case: Case) -> None:
+    """Only rounding may differ; training amplifies it, so trained directions get more room."""
+    changed, room = gap(case.usual, case.discover(chunk=5)), 0.05 if case.method.steps else 1e-3
+    demand(changed <= room, f"with context.chunk 5 instead of 64 edits differ by {changed:.2g} (rounding explains "
+           f"{room}): how many images are made at a time must not enter the answer")
+
+
+def too_many_directions_are_refused_or_given(case: Case) -> None:
+    """More than the space has dimensions: an error that says so, or as many as asked for; orthogonal ones must err."""
+    def orthogonal(d: Directions) -> bool:
+        return isinstance(d, Vectors) and (d.vectors @ d.vectors.T - torch.eye(len(d))).abs().max().item() < 1e-4
+
+    try:
+        answer = case.discover(params={"n_directions": DIM + 1})
+    except (ValueError, DiscoveryError) as error:
+        demand(str(DIM + 1) in str(error), f"the error for {DIM + 1} directions of {DIM} dimensions does not name the "
+               f"number: {error}")
+        return
+    for directions in answer:
+        demand(len(directions) == DIM + 1, f"{DIM + 1} directions were asked for, {len(directions)} were given")
+    demand(not all(map(orthogonal, case.usual)), f"its directions are orthogonal, yet {DIM + 1} of {DIM} dimensions "
+           "are given without an error: call self.check_k(dim)")
+
+
+def works_on_generators_fed_with_z(case: Case) -> None:
+    for directions in case.watched("z").answer:
+        demand(directions.space == "z", f"on a generator without w it finds directions of {directions.space!r}")
+        demand(len(directions) == case.method.n_directions, f"on a generator fed with z it finds {len(directions)} "
+               f"directions, {case.method.n_directions} were asked for")
+        demand(torch.isfinite(moves(directions)).all(), "directions of z are not finite")
+
+
+def works_on_generators_in_half_precision(case: Case) -> None:
+    for directions in case.discover([gan.bfloat16() for gan in case.gans()]):
+        demand(torch.isfinite(moves(directions)).all(), "directions of a bfloat16 generator are not finite")
+        demand(all(t.dtype != torch.bfloat16 for t in directions.tensors().values()), "directions of a bfloat16 "
+               "generator are bfloat16: keep them in float32, eight bits are too few for them")
+
+
+# -- how it behaves ------------------------------------------------------------------------------------
+def leaves_the_global_random_state_alone(case: Case) -> None:
+    usual = case.usual  # first, for what it imports late may draw when it is loaded (scikit-learn does)
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:
         torch.manual_seed(99), np.random.seed(99), random.seed(99)
         before = _random_state()
         answer = case.discover()
         demand(_random_state() == before, "it changes the global random state: draw from context.rng(...) only")
-        demand(gap(case.usual, answer) == 0, "its answer depends on the global random state: use context.rng(...)")
+        demand(gap(usual, answer) == 0, "its answer depends on the global random state: use context.rng(...)")
     finally:
         torch.set_rng_state(kept[0]), np.random.set_state(kept[1]), random.setstate(kept[2])
+    demand(torch.is_grad_enabled(), "gradients are switched off globally after discovery")
+    demand(torch.get_default_dtype() == torch.float32, "torch's default dtype is another after discovery")
 
 
-def check_leaves_generators_alone(case: Case) -> None:
+def leaves_networks_alone(case: Case) -> None:
+    """Weights, modes, gradient flags, hooks and a random source of its own are after as they were before."""
     gans = case.gans()
     for gan in gans:
         gan.train()
         gan.mean.requires_grad_(True)
-    before = [_state(gan) for gan in gans]
+        gan.own_rng = torch.Generator().manual_seed(3)
+    networks = [("the generator", gan) for gan in gans]
+    networks += [(f"the {name}", judge()) for name, judge in JUDGES.items() if name in case.cls.needs]
+    before = [_state(net) for _, net in networks]
     case.discover(gans)
-    for old, new in zip(before, map(_state, gans)):
-        for what, a, b in zip(("its weights", "its training mode", "its parameters' requires_grad or grad"), old, new):
-            demand(a == b, f"discovery changes the generator: {what}")
-    demand(torch.is_grad_enabled(), "gradients are switched off globally after discovery")
+    for (who, net), old in zip(networks, before):
+        for what, kept in _state(net).items():
+            demand(kept == old[what], f"discovery changes {who}: {what}")
 
 
-def check_saved_directions_are_the_same(case: Case) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for directions in case.usual:
-            file = Path(folder, "directions.safetensors")
-            directions.save(file)
-            demand(gap([directions], [Directions.load(file)]) <= 1e-2, "directions are others after saving and loading")
-
-
-def check_a_batch_equals_its_samples(case: Case) -> None:
-    latents = torch.randn(4, DIM, generator=torch.Generator().manual_seed(3))
-    for directions in case.usual:
-        together = directions.shift_all(latents, 2.0).unflatten(0, (len(directions), 4))
-        alone = directions.shift(latents[1:2], 2, 2.0)[0]
-        demand((alone - together[2, 1]).abs().max() < 1e-4, "an edit depends on the other latents of its batch")
-
-
-def check_works_on_generators_fed_with_z(case: Case) -> None:
-    for directions in case.discover(case.gans("z")):
-        demand(directions.space == "z", f"on a generator without w it finds directions of {directions.space!r}")
-        demand(torch.isfinite(moves(directions)).all(), "directions of z are not finite")
-
-
-def check_too_many_directions_are_refused_or_given(case: Case) -> None:
-    kept, case.params = case.params, {**case.params, "n_directions": DIM + 1}
-    try:
-        for directions in case.discover():
-            demand(len(directions) == DIM + 1, f"{DIM + 1} directions were asked for, {len(directions)} were given")
-    except (ValueError, DiscoveryError) as error:
-        demand(str(DIM + 1) in str(error), f"the error for {DIM + 1} directions of {DIM} dimensions does not name the "
-               f"number: {error}")
-    finally:
-        case.params = kept
-
-
-def check_says_why_where_a_generator_gives_nan(case: Case) -> None:
+def says_why_where_weights_are_nan(case: Case) -> None:
+    """An error with a reason. A method that never looks at the generator may answer as ever."""
     gans = case.gans()
     for parameter in gans[-1].parameters():
         parameter.data.fill_(float("nan"))
     try:
         answer = case.discover(gans)
-    except (DiscoveryError, ValueError) as error:
-        told = any(word in str(error).lower() for word in (case.cls.name, "nan", "finite"))
-        demand(told, f"the error for a generator of NaN names neither the method nor the trouble: {error}")
+    except Fault:
+        raise
+    except DiscoveryError as error:
+        demand(case.cls.name in str(error) and "nan" in str(error).lower(), "the error for a generator of NaN must "
+               f"name the method and the trouble (NaN): {error}")
     except Exception as error:
-        raise Fault(f"a generator of NaN gives {type(error).__name__} ({error}); raise DiscoveryError, so "
-                    "that the cell says why it failed") from error
+        told = isinstance(error, ValueError) and "finite" in str(error) and not case.ours  # as Vectors says it
+        demand(told, f"a generator of NaN gives {type(error).__name__} ({error}); raise DiscoveryError, so that the "
+               "cell says why it failed")
     else:
         demand(gap(case.usual, answer) == 0, "a generator of NaN gives directions without a word: check, and raise "
                "DiscoveryError")
 
 
-def check_counts_its_images(case: Case) -> None:
-    gans = case.gans()
-    with count_images(*gans) as count:
+def says_where_images_turn_nan(case: Case) -> None:
+    """Good for the first half of its images, NaN then: an error with the method's name and, if it trains, the step."""
+    gans, made = case.gans(), [0]
+    whole = case.method.images_on(*gans)
+
+    def spoilt(function):
+        def call(latent: Tensor, *args, **kwargs) -> Tensor:
+            made[0] += len(latent)
+            out = function(latent, *args, **kwargs)
+            return out if made[0] <= whole // 2 else out * float("nan")
+        return call
+
+    for gan in gans:
+        for name in ("synthesize", "activations"):
+            object.__setattr__(gan, name, spoilt(getattr(gan, name)))
+    if not whole:
+        demand(gap(case.usual, case.discover(gans)) == 0, "it says that it makes no images, yet they change its answer")
+        return
+    try:
         case.discover(gans)
-    said = case.cls(**case.params).images()
-    demand(count.images == said, f"images() says {said}, but {count.images} were made: plans are wrong by that much")
+    except DiscoveryError as error:
+        demand(case.cls.name in str(error), f"the error for images of NaN does not name the method: {error}")
+        demand("step" in str(error) or not case.method.steps, "the error for images of NaN does not say at which step "
+               f"of the training: {error}")
+    else:
+        demand(False, "images that turn NaN half-way give directions without a word: check, and raise DiscoveryError")
 
 
-def check_reports_progress(case: Case) -> None:
-    seen: list[tuple[int, int]] = []
-    case.discover(progress=lambda done, total: seen.append((done, total)))
-    demand(seen or not case.cls(**case.params).steps, "a training must call context.progress(done, total)")
-    if seen:
-        done = [d for d, _ in seen]
-        demand(done == sorted(done) and seen[-1][0] == seen[-1][1] and len({t for _, t in seen}) == 1,
-               f"progress must rise to its total; it was {seen[0]} first and {seen[-1]} last")
+def counts_its_images(case: Case) -> None:
+    for space in ("w", "z"):
+        run = case.watched(space)
+        demand(run.images == run.planned, f"images() says {run.planned}, but {run.images} were made on a generator fed "
+               f"with {space}: plans are wrong by that much")
 
 
-CHECKS = tuple(value for name, value in list(globals().items())
-               if name.startswith("check_") and value is not check_method)
+def progress_rises_to_the_total(case: Case) -> None:
+    """And never runs ahead of the images made, nor leaves half of the work unreported."""
+    steps = case.method.steps
+    for space in ("w", "z"):
+        seen, made = case.watched(space).words, case.watched(space).images
+        demand(seen or not (steps or made), "who trains or makes images must call context.progress(done, total)")
+        if not seen:
+            continue
+        done, totals, images = map(list, zip(*seen))
+        demand(done == sorted(done) and done[-1] == totals[-1] and len(set(totals)) == 1, "progress must rise to its "
+               f"total; it was {seen[0][:2]} first and {seen[-1][:2]} last")
+        demand(not steps or totals[0] == steps, f"the total of a training is its {steps} steps, not {totals[0]}")
+        early = [d for d, i in zip(done, images) if i < made * d / totals[0] - 1e-6]
+        demand(not early, f"progress says {early[:1]} of {totals[0]} before that share of the images is made")
+        silent = max(np.diff([0, *done])) > totals[0] / 2
+        demand(not (silent and (steps or made)), "half of the work passes without a word of progress")
+
+
+CLAUSES = (
+    says_what_it_is, gives_k_unit_moves_in_a_space_it_names, same_seed_same_answer,
+    another_seed_matters_unless_deterministic, saved_directions_are_the_same, a_batch_equals_its_samples,
+    chunk_does_not_matter, too_many_directions_are_refused_or_given, works_on_generators_fed_with_z,
+    works_on_generators_in_half_precision, leaves_the_global_random_state_alone, leaves_networks_alone,
+    says_why_where_weights_are_nan, says_where_images_turn_nan, counts_its_images, progress_rises_to_the_total,
+    *learning.CLAUSES,
+)
+
+
+def _as_json(notes: dict) -> dict:
+    try:
+        return json.loads(json.dumps(notes))
+    except TypeError as error:
+        raise Fault(f"notes must be plain values that JSON can hold: {error}") from error
 
 
 def _random_state() -> tuple:
     return (torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate())
 
 
-def _state(net: nn.Module) -> tuple:
-    weights = {name: value.cpu().numpy().tobytes() for name, value in net.state_dict().items()}
-    flags = [(p.requires_grad, p.grad is None) for p in net.parameters()]
-    return weights, [m.training for m in net.modules()], flags
+def _state(net: nn.Module) -> dict[str, object]:
+    modules = list(net.modules())
+    return {
+        "its weights": {name: value.cpu().numpy().tobytes() for name, value in net.state_dict().items()},
+        "its training mode": [m.training for m in modules],
+        "its parameters' requires_grad, grad or dtype": [(p.requires_grad, p.grad is None, p.dtype)
+                                                         for p in net.parameters()],
+        "hooks are left on it": [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks)
+                                 for m in modules],
+        "attributes come or go": sorted(net.__dict__),
+        "its own random source": net.own_rng.get_state().tolist() if isinstance(net, PlantedGenerator) else None,
+    }

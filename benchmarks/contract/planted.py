@@ -76,6 +76,8 @@ class PlantedGenerator(Generator):
 
     def _styles(self, latent: Tensor, space: str | None, layer: int) -> Tensor:
         latent = self.map(latent) if self.check_space(space) == "z" and self.w_dim else latent
+        if latent.shape[-1] != DIM or latent.shape[1:-1] not in ((), (self.n_layers,)):
+            raise ValueError(f"expected latents [N, {DIM}] or [N, {self.n_layers}, {DIM}], got {list(latent.shape)}")
         row = (latent if latent.ndim == 2 else latent[:, layer]).to(self.mean.dtype)
         return torch.tanh((row - self.mean) @ self.affine[layer].T)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-OK, WRONG, ABSENT = "ok", "wrong", "not applicable"
+OK, WRONG, ABSENT, UNTRIED = "ok", "wrong", "not applicable", "not tried"
 
 
 class Fault(Exception):
@@ -19,13 +19,18 @@ class Finding:
 
     Attributes:
         check: what was checked, in words.
-        status: ``ok``, ``wrong``, or ``not applicable`` where the thing cannot exist for this subject.
+        status: ``ok``, ``wrong``, ``not applicable`` where the thing cannot exist for this subject, or ``not tried``.
         sentence: why, where it is not ok.
     """
 
     check: str
     status: str
     sentence: str = ""
+
+    @classmethod
+    def untried(cls, check: Callable) -> Finding:
+        """Of a check that was not run because it takes minutes."""
+        return cls(in_words(check), UNTRIED, "it takes minutes on a generator of this size; ask for it with --long")
 
     def __str__(self) -> str:
         return f"{self.status:>14}  {self.check}" + f": {self.sentence}" * bool(self.sentence)
@@ -38,8 +43,8 @@ def demand(condition: object, sentence: str) -> None:
 
 
 def in_words(check: Callable) -> str:
-    """``check_gives_images`` -> "gives images"."""
-    return check.__name__.removeprefix("check_").replace("_", " ")
+    """``gives_images`` -> "gives images"."""
+    return check.__name__.replace("_", " ")
 
 
 def run_checks(checks: Iterable[Callable[[Any], None]], make: Callable[[], Any],
