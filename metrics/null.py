@@ -62,7 +62,8 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
     A draw takes one of its random runs for each GAN, the same in all cells that have the GAN, and averages over cells:
     so the band knows that cells share GANs, and that a mean over many cells varies less than one. There are few runs
     per GAN (R). So the draws' variance is scaled by R / (R - 1), the uncertainty of the level itself is added (a
-    prediction interval), and Student's t has R - 1 degrees of freedom a GAN.
+    prediction interval), and Student's t has the degrees of freedom of Welch and Satterthwaite: R - 1 a GAN where all
+    weigh the same, no more than R - 1 where one GAN, the reference of every pair, decides.
 
     Args:
         cells: null scores by GANs: [R, R] for (reference, client), [R] for (GAN,). NaNs are left out.
@@ -85,8 +86,23 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
     counted = np.isfinite(drawn)
     means = np.where(counted, drawn, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
     variance = means.var() * runs / (runs - 1)
-    half = stats.t.ppf(0.975, len(gans) * (runs - 1)) * np.sqrt(variance * (1 / seeds + 1 / runs))
+    half = stats.t.ppf(0.975, _freedom(tables, gans, runs)) * np.sqrt(variance * (1 / seeds + 1 / runs))
     return Band(level, float(max(level - half, bounds[0])), float(min(level + half, bounds[1])))
+
+
+def _freedom(tables: Mapping[Gans, np.ndarray], gans: Sequence[str], runs: int) -> float:
+    """Degrees of freedom of a variance that is a sum over GANs (Satterthwaite, 1946, Biometrics Bulletin 2)."""
+    effects = {gan: np.zeros(runs) for gan in gans}
+    for key, scores in tables.items():
+        for axis, gan in enumerate(key):
+            others = np.moveaxis(scores, axis, 0)[:runs].reshape(runs, -1)
+            known = np.isfinite(others)
+            means = np.where(known, others, 0).sum(1) / np.maximum(known.sum(1), 1)
+            effects[gan] += np.where(known.any(1), means - np.nanmean(scores), 0)
+    variances = np.array([effect.var(ddof=1) for effect in effects.values()])
+    if not variances.any():
+        return len(gans) * (runs - 1)
+    return float(variances.sum() ** 2 / (np.square(variances) / (runs - 1)).sum())
 
 
 def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> float:
