@@ -152,11 +152,6 @@ class PGGAN(ZFed):
         return {**self.config, **super().settings()}
 
     # -- what closed-form methods factorise -------------------------------------------------------------
-    def layer_ids(self, layers: Layers = "all") -> None:
-        """None: z enters one layer only. Raises ValueError for anything but ``"all"``."""
-        if layers != "all":
-            raise ValueError(f'PGGAN: layers={layers!r}, but z enters the first layer only; expected "all"')
-
     def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
         """The first layer as one matrix [16 C, z_dim]: z to every channel and place of the 4x4 map.
 
