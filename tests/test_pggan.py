@@ -90,7 +90,7 @@ def test_affine_weights_are_the_first_layer(name):
     directions = SeFa(n_directions=4).discover(net, Context())
     moved = (directions.vectors @ torch.nn.functional.normalize(matrix, dim=1).T).norm(dim=1)
     assert directions.space == "z" and (moved.diff() <= 1e-5).all()  # strongest first
-    with pytest.raises(ValueError, match="first layer only"):
+    with pytest.raises(ValueError, match="not layer-wise"):
         SeFa(n_directions=4, layers=0).discover(net, Context())
 
 
