@@ -122,7 +122,8 @@ def test_a_killed_run_goes_on_to_the_same_rows(plain, tmp_path):
 
 
 def test_ctrl_c_is_a_sentence(tmp_path):
-    process = start(arguments(tmp_path, "run", "store", METHODS, "--workers", "2"))
+    # Many seeds: it must not be done before it hears.
+    process = start(arguments(tmp_path, "run", "store", METHODS, "--workers", "2", "--seeds", "0,1,2,3,4,5"))
     while not list((tmp_path / "run").glob("cells/**/*.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
