@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def arguments(folder: Path, out: str = "run", store: str = "store", methods: str
 
 
 def start(args: list[str]) -> subprocess.Popen:
-    """The command line in a process of its own."""
+    """The command line in a process of its own, which hears Ctrl-C even where the tests run in the background."""
     return subprocess.Popen([sys.executable, "run_bench.py", *args], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+                            stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
