@@ -8,6 +8,7 @@ Batch norms are folded into the convolutions, computed in double precision.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,11 @@ def stages(state: State, fan_in: int, pooled: bool) -> tuple[nn.ModuleList, int]
     return layers, fan_in
 
 
+def outputs(layers: nn.ModuleList, x: Tensor) -> list[Tensor]:
+    """What each of ``layers``, one after the other, makes of ``x``."""
+    return list(accumulate(layers, lambda seen, layer: layer(seen), initial=x))[1:]
+
+
 class FoldedResNet50(FeatureExtractor):
     """Spatial mean of the last map of a ResNet-50 with torchvision's names: [N, 2048].
 
@@ -114,11 +120,7 @@ class FoldedResNet50(FeatureExtractor):
         """Outputs of the four layers: 256, 512, 1024, 2048 channels at 1/4, 1/8, 1/16, 1/32 of the input."""
         check_images(images, self.name)
         x = self.preprocess(images).contiguous(memory_format=torch.channels_last)
-        x, found = F.max_pool2d(F.relu(self.stem(x)), 3, 2, 1), []
-        for layer in self.layers:
-            x = layer(x)
-            found.append(x)
-        return found
+        return outputs(self.layers, F.max_pool2d(F.relu(self.stem(x)), 3, 2, 1))
 
     def fingerprint(self) -> str:
         return state_fingerprint(self, self.name, self.preprocess)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from oracles._checkpoints import State, read_state
 from oracles._preprocessing import CLIP, Preprocessing, check_size
-from oracles._resnet import STRIDE, ConvNorm, stages
+from oracles._resnet import STRIDE, ConvNorm, outputs, stages
 from oracles.base import FeatureExtractor
 from oracles.classifier import check_images
 from results.fingerprint import state_fingerprint
@@ -102,11 +102,7 @@ class CLIPResNet50(FeatureExtractor):
         """Outputs of the four layers: 256, 512, 1024, 2048 channels at 1/4, 1/8, 1/16, 1/32 of the input."""
         check_images(images, self.name)
         x = self.preprocess(images).contiguous(memory_format=torch.channels_last)
-        x, found = F.avg_pool2d(self.stem(x), 2), []
-        for layer in self.layers:
-            x = layer(x)
-            found.append(x)
-        return found
+        return outputs(self.layers, F.avg_pool2d(self.stem(x), 2))
 
     def fingerprint(self) -> str:
         return state_fingerprint(self, self.name, self.preprocess)

@@ -106,24 +106,22 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
 
 
 def _features(setup: Setup) -> Judge:
-    """The extractor's features of all images, as many at a time as are synthesised."""
-    def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
-        chunk = setup.sizes.chunk
-        with torch.no_grad():
-            for part in plain.split(chunk):
-                setup.extractor.features(part)
-        return [setup.extractor.features(part) for part in moved.split(chunk)]
-    return judge
+    """The extractor's features of all images."""
+    return _seen_by(lambda part: [setup.extractor.features(part)], setup.sizes.chunk)
 
 
 def _maps(setup: Setup) -> Judge:
     """The extractor's maps of all images."""
+    return _seen_by(setup.extractor.maps, setup.sizes.chunk)
+
+
+def _seen_by(look: Callable[[Tensor], Sequence[Tensor]], chunk: int) -> Judge:
+    """``look`` at all images, as many at a time as are synthesised; without gradient at the plain ones."""
     def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
-        chunk = setup.sizes.chunk
         with torch.no_grad():
             for part in plain.split(chunk):
-                setup.extractor.maps(part)
-        return [stage for part in moved.split(chunk) for stage in setup.extractor.maps(part)]
+                look(part)
+        return [seen for part in moved.split(chunk) for seen in look(part)]
     return judge
 
 
