@@ -19,8 +19,6 @@ from metrics.null import band, null_scores, null_scores_single
 from results.rows import COLUMNS
 from results.store import Step
 
-READ_MISSING = frozenset({"attribute_recovery", "recovery_specificity", "missing_called", "false_alarms"})
-"""Metrics whose value depends on which attributes are missing; the others do not look at it."""
 VARIES, ABSENT = 0.05, 0.01  # minority shares in the data that make an attribute vary, and be absent (DESIGN.md)
 
 
@@ -46,7 +44,7 @@ class Scorer:
 
     def unknown(self, metric: Metric, protocol: str, gans: tuple[str, ...]) -> str:
         """Why it is not known what is missing, for a metric that asks; "" where it is known, or not asked for."""
-        if metric.name not in READ_MISSING or len(gans) != 2:
+        if not metric.reads_missing or len(gans) != 2:
             return ""
         published = protocol.startswith("published")
         key, asked = ("excludes", gans[1:]) if published else ("rates", gans)

@@ -31,6 +31,7 @@ class AttributeRecovery(PairMetric):
     """
 
     name = "attribute_recovery"
+    reads_missing = True
     source = "Olson et al., xGA, CVPR 2023, Sec. 4.4, eq. 8"
     higher_is_better = True
     bounds = (0.0, 1.0)

@@ -110,6 +110,8 @@ class Metric(ABC):
         source: paper and equation.
         higher_is_better: which way is better.
         bounds: the values it can take, inclusive; infinities allowed.
+        reads_missing: whether the value depends on which attributes the client's data lack; where a zoo does not say
+            that, the score is not applicable.
         needs: ``"single"`` (``SingleInputs``) or ``"pair"`` (``PairInputs``).
         protocols: the ways to compute it, headline first.
         ordered: false where a pair and the pair the other way round have the same score.
@@ -119,6 +121,7 @@ class Metric(ABC):
     source: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    reads_missing: ClassVar[bool] = False
     needs: ClassVar[str] = ""
     protocols: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = True

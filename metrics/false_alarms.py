@@ -21,6 +21,7 @@ class FalseAlarms(PairMetric):
     """
 
     name = "false_alarms"
+    reads_missing = True
     source = "this project; DESIGN, the control GAN"
     higher_is_better = False
     bounds = (0.0, math.inf)

@@ -28,6 +28,7 @@ class MissingCalled(PairMetric):
     """
 
     name = "missing_called"
+    reads_missing = True
     source = "this project; after Olson et al., xGA, CVPR 2023, Sec. 4.4"
     higher_is_better = True
     bounds = (0.0, 1.0)

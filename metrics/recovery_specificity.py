@@ -18,6 +18,7 @@ class RecoverySpecificity(PairMetric):
     """
 
     name = "recovery_specificity"
+    reads_missing = True
     source = "after Olson et al., xGA, CVPR 2023, Sec. 4.4, eq. 8"
     higher_is_better = False
     bounds = (0.0, 1.0)
