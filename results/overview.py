@@ -37,19 +37,9 @@ def headline(source: Source, kind: str) -> Table | None:
     found = headline_summaries(source, kind)
     if not found:
         return None
-    entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
-    feet, lines = Footnotes(), {}
-    for by_index in (False, True):
-        if any(e.by_index == by_index for e in entries):
-            lines["chance" + (", by index" if by_index else "")] = {
-                header(source, m, group): _chance(own, by_index, source.digits(m)) for (m, group), own in found.items()}
-    for entry in entries:
-        line, label = {}, entry.label(entries)
-        for (metric, group), own in found.items():
-            s = next((s for s in own if s.entry == entry), None)
-            line[header(source, metric, group)] = _mean_cell(source, s, feet) if s or not entry.by_index else ""
-            label = label if s is None else feet.entry(s, entries)
-        lines[label] = line
+    entries = _entries(found)
+    feet = Footnotes()
+    lines = _lines(source, found, feet)
     what = "pairs" if kind == "pair" else "GANs"
     counts = {m: len({cell for s in own for cell in s.values}) for (m, _), own in found.items()}
     same = len(set(counts.values())) == 1
@@ -77,6 +67,54 @@ def headline(source: Source, kind: str) -> Table | None:
     data = aggregate.long_form([s for own in found.values() for s in own])
     title = "Headline scores of GAN pairs" if kind == "pair" else "Headline scores of single GANs"
     return Table(f"headline_{what.lower()}", title, frame_of(lines), data, source.caption(), tuple(notes))
+
+
+def all_scores(source: Source) -> Table | None:
+    """One line a method, every headline score of pairs and of single GANs in it: the mean as in ``headline`` and, below
+    it, the difference to the random method, paired by GAN. None unless there are two methods, random among them."""
+    found = headline_summaries(source, "pair") | headline_summaries(source, "single")
+    methods = {s.entry.method for own in found.values() for s in own}
+    if aggregate.FLOOR not in methods or len(methods) < 2:
+        return None
+    feet = Footnotes()
+    lines = _lines(source, found, feet, over_random=True)
+    notes = [
+        *feet.notes(),
+        "First line of a cell: mean [95% interval, clustered by GAN, conditional on this zoo]. Second: the same minus "
+        "the method random, paired by GAN, with its interval; a pairing by index has none, as random has no such "
+        "pairing. ↑ more is better, ↓ less is better.",
+        "chance: random directions through the same protocol, with the band that holds 95% of "
+        f"{source.band_words('pair or GAN')}.",
+        AT_CHANCE_WORDS]
+    data = aggregate.long_form([s for own in found.values() for s in own])
+    return Table("all_scores", "Every method, every headline score", frame_of(lines), data, source.caption(),
+                 tuple(notes))
+
+
+def _entries(found: dict[tuple[str, str], list[Summary]]) -> list[Entry]:
+    return aggregate.entry_order(s.entry for own in found.values() for s in own)
+
+
+def _lines(source: Source, found: dict[tuple[str, str], list[Summary]], feet: Footnotes,
+           over_random: bool = False) -> dict[str, dict[str, str]]:
+    """{line label: {column: text}}: chance first, then the methods; ``over_random`` adds that to each cell."""
+    entries, lines = _entries(found), {}
+    for by_index in (False, True):
+        if any(e.by_index == by_index for e in entries):
+            lines["chance" + (", by index" if by_index else "")] = {
+                header(source, m, group): _chance(own, by_index, source.digits(m)) for (m, group), own in found.items()}
+    for entry in entries:
+        line, label = {}, entry.label(entries)
+        for (metric, group), own in found.items():
+            s = next((s for s in own if s.entry == entry), None)
+            text = _mean_cell(source, s, feet) if s or not entry.by_index else ""
+            if over_random and s and math.isfinite(s.over_random):
+                text += "\n" + with_interval(s.over_random, s.over_random_low, s.over_random_high,
+                                             source.digits(metric), sign=True)
+            line[header(source, metric, group)] = text
+            label = label if s is None else feet.entry(s, entries)
+        lines[label] = line
+    return lines
 
 
 def headline_summaries(source: Source, kind: str) -> dict[tuple[str, str], list[Summary]]:

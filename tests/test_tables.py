@@ -186,6 +186,21 @@ def test_the_headline_compares_methods_over_the_same_pairs(source, rows):
     assert "(6/7) [a]" in table.cells.loc["latentclr †", "alignment ↑"]
 
 
+def test_all_scores_has_the_headline_and_below_it_the_difference_to_random(source, rows):
+    table, pairs = overview.all_scores(source), overview.headline(source, "pair")
+    gans = overview.headline(source, "single")
+    assert list(table.cells.columns) == [*pairs.cells.columns, *gans.cells.columns]
+    for part in (pairs, gans):
+        for label in part.cells.index:
+            for column in part.cells.columns:
+                assert table.cells.loc[label, column].split("\n")[0] == part.cells.loc[label, column]
+    over = (values(rows, "sefa") - values(rows, "random")).mean()
+    assert table.cells.loc["sefa", "alignment ↑"].split("\n")[1].startswith(f"{over:+.3f} [")
+    assert "\n" not in "".join([*table.cells.loc["random"], *table.cells.loc["chance"]])
+    assert "<br>" in export.to_markdown(table).split("| sefa |")[1].splitlines()[0]
+    assert overview.all_scores(Source(rows[rows["method"] != "random"], made_up.METRICS)) is None
+
+
 @pytest.mark.parametrize(("metric", "value", "marked"), [
     ("alignment", 0.3, True), ("alignment", 0.1, True), ("alignment", 0.5, False),
     ("recovery_specificity", 0.3, True), ("recovery_specificity", 0.1, False), ("recovery_specificity", 0.5, True)])
