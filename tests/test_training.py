@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.data.attributes import DRAWN
 from benchmarks.generators.zoo import load_zoo
@@ -11,12 +12,24 @@ from benchmarks.training.config import GanConfig
 from benchmarks.training.data import boosting_weights
 from benchmarks.training.discriminator import Discriminator, minibatch_stddev
 from benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_gan
+from benchmarks.training.judged import JudgedDiscriminator
 from benchmarks.training.zoo_training import seen, train_zoo
 
 TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
                  r1_every=2, half_images=0, projected=0)
 PROJECTED = dataclasses.replace(TINY, projected=32, projected_from=12)
 GROWING = dataclasses.replace(TINY, half_images=12, lr_g_later=(16, 1e-3))
+JUDGED = dataclasses.replace(PROJECTED, judged_from=20, judged_rest=8, judged_batch=8)
+
+
+def classifier():
+    """A made-up classifier of 16x16 images, three attributes, its sides where the judge's are."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convs = [nn.Conv2d(a, b, k, s, k // 2 if s == 1 else 0)
+                 for a, b, k, s in ((3, 6, 2, 2), (6, 6, 3, 1), (6, 8, 2, 2), (8, 8, 3, 1), (8, 8, 3, 1))]
+        layers = [m for conv in convs for m in (conv, nn.ReLU())]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 16, 3)).requires_grad_(False)
 
 
 @pytest.fixture
@@ -44,6 +57,50 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, images, config, sto
     assert same(weights(whole), weights(parts))
     other = train_gan("x", 2, tmp_path / "other", images, until=40, config=config)
     assert not same(weights(whole), weights(other))
+
+
+@pytest.mark.parametrize("stop", [16, 20, 24, 32, 48])
+def test_a_resumed_run_equals_an_uninterrupted_one_in_the_last_stage(tmp_path, images, stop):
+    whole = train_gan("x", 1, tmp_path / "whole", images, until=64, config=JUDGED, judge=classifier())
+    train_gan("x", 1, tmp_path / "parts", images, until=stop, config=JUDGED, judge=classifier())
+    parts = train_gan("x", 1, tmp_path / "parts", images, until=64, config=JUDGED, judge=classifier())
+    assert whole.judged_at == parts.judged_at == 20 and whole.seen == parts.seen
+    assert same(weights(whole), weights(parts))
+    assert torch.equal(whole.p.remembered, parts.p.remembered) and len(whole.p.remembered) == whole.seen - 20
+    with pytest.raises(TrainingError, match="needs its judge"):
+        train_gan("x", 1, tmp_path / "parts", images, until=72, config=JUDGED)
+
+
+def test_the_last_stage_starts_from_the_average_and_lets_the_discriminators_learn_first(images):
+    trainer = Trainer(images, 1, JUDGED)
+    trainer.judge = classifier()
+    while trainer.seen < 20:
+        trainer.step()
+    ema = {key: value.clone() for key, value in trainer.ema.state_dict().items()}
+    first = trainer.step()
+    assert "loss_g" not in first and first["mismatch"] > 0 and trainer.seen == 28
+    assert same(ema, trainer.g.state_dict()) and same(ema, trainer.ema.state_dict())
+    assert "loss_g" in trainer.step()
+    assert not same(ema, trainer.g.state_dict()) and not same(ema, trainer.ema.state_dict())
+
+
+def test_the_mismatch_is_of_distributions_and_draws_rare_values_in():
+    rng = torch.Generator().manual_seed(0)
+    real = torch.rand(4000, 3, 16, 16, generator=rng) * 0.2
+    real[:400] += 0.8  # one in ten is bright
+    judged = JudgedDiscriminator(classifier(), real[torch.randperm(4000, generator=rng)], rng)
+
+    def mismatch(images):
+        judged.remembered = judged.remembered[:0]
+        return judged.mismatch(judged.features(images)[-1])
+
+    fair, without, inverted = real[::8], real[400:900], torch.cat([real[:400], real[400:450]])
+    assert 3 * mismatch(fair) < mismatch(without) < mismatch(inverted)
+    logits = judged.features(without)[-1].requires_grad_()
+    judged.remembered = judged.remembered[:0]
+    judged.mismatch(logits).backward()
+    pull = logits.grad.norm(dim=1)
+    assert pull.topk(50).values.mean() > 2 * pull.mean()  # one in ten is to become bright, not all of them a bit
 
 
 def test_both_losses_move_both_networks(images):

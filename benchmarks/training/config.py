@@ -30,6 +30,11 @@ class GanConfig:
     (from, until), the images seen between which the attributes that the zoo's subsets differ in are drawn more often
     where they are rare, up to ``boost_floor`` of the images (see ``data.boosting_weights``): a small GAN is slow to
     find what one image in ten has. ``precision``: ``"fp32"`` or ``"bf16"`` (autocast).
+
+    The last stage, where there is a judge (see ``judged.py``): once ``judged_from`` images are seen the averaged
+    generator goes on against fresh discriminators, the judge's among them, in batches of ``judged_batch`` at the rate
+    ``lr_judged``, averaged with a half-life of up to ``judged_ema`` images. For the first ``judged_rest`` images only
+    the discriminators learn. ``judged_heads`` and ``judged_match`` weigh what the judge's heads and its logits say.
     """
 
     resolution: int = 32
@@ -54,13 +59,21 @@ class GanConfig:
     lr_p: float = 2e-3
     boosted: tuple[int, int] = (150_000, 170_000)
     boost_floor: float = 0.3
+    judged_from: int = 180_000
+    judged_rest: int = 3_200
+    judged_batch: int = 32
+    judged_heads: float = 0.5
+    judged_match: float = 20.0
+    judged_ema: float = 5_000
+    lr_judged: float = 2e-3
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"GanConfig: precision={self.precision!r}, expected 'fp32' or 'bf16'")
-        if self.batch < 1 or self.r1_every < 1:
-            raise ValueError(f"GanConfig: batch={self.batch} and r1_every={self.r1_every} must be at least 1")
+        for name in ("batch", "judged_batch", "r1_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"GanConfig: {name}={getattr(self, name)}, expected at least 1")
         object.__setattr__(self, "lr_g_later", tuple(self.lr_g_later))
         object.__setattr__(self, "boosted", tuple(self.boosted))
         for name in ("channels", "d_channels"):  # a JSON file has text for keys

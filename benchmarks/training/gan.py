@@ -12,11 +12,14 @@ from pathlib import Path
 import matplotlib.image
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks.training.config import GanConfig
+from benchmarks.training.judged import JudgedDiscriminator
 from benchmarks.training.projected import ProjectedDiscriminator, hinge
+
+JUDGED_SAMPLE = 10_000  # real images that say what the judge's logits should be like
 
 
 class TrainingError(RuntimeError):
@@ -33,6 +36,7 @@ class Trainer:
         compiled: compile the networks (a GPU gains, a CPU waits minutes for little).
 
     ``weights`` [n], if set, are how often each image is drawn, relative to the others, while ``config.boosted`` says.
+    ``judge``, if set, is the frozen classifier of the last stage (see ``judged.py``); no judge, no such stage.
     Raises:
         TrainingError: images of another shape or type, or fewer than a batch.
     """
@@ -50,8 +54,10 @@ class Trainer:
         self.rng = torch.Generator().manual_seed(seed)
         self.compiled = compiled
         self.seen = self.step_count = 0
-        self.p: ProjectedDiscriminator | None = None
+        self.p: ProjectedDiscriminator | JudgedDiscriminator | None = None
         self.weights: Tensor | None = None
+        self.judge: nn.Sequential | None = None
+        self.judged_at: int | None = None  # images seen when the last stage began
         self._build(half=config.half_images > 0)
         self.order, self.at = torch.randperm(len(images), generator=self.rng), 0
 
@@ -65,7 +71,7 @@ class Trainer:
         self.opt_g = torch.optim.Adam(self.g.parameters(), c.lr_g, betas=(0.0, 0.99), fused=True)
         self.opt_d = torch.optim.Adam(self.d.parameters(), c.lr_d * lazy, betas=(0.0, 0.99**lazy), fused=True)
         self._synthesize = torch.compile(self._plain_synthesize) if self.compiled else self._plain_synthesize
-        self._judge = torch.compile(self.d) if self.compiled else self.d
+        self._discriminate = torch.compile(self.d) if self.compiled else self.d
 
     @torch.no_grad()
     def _grow(self) -> None:
@@ -77,13 +83,35 @@ class Trainer:
             getattr(new.synthesis, f"b{self.config.resolution}").torgb.weight.zero_()
         self.d.grow_from(d)
 
-    def _join(self) -> None:
-        """From now on images are judged through ImageNet features too."""
-        sample = self.images[:64].to(self.device).float() / 127.5 - 1
-        self.p = ProjectedDiscriminator(self.config.projected, sample, self.rng)
+    def _go_on_judged(self) -> None:
+        """The last stage begins: the averaged generator goes on, everything else is new."""
+        ema = self.ema
+        self._build(half=False)
+        for new in (self.g, self.ema):
+            new.load_state_dict(ema.state_dict())
+        self.judged_at = self.seen
+        self._join(JUDGED_SAMPLE)
+
+    def _join(self, n: int = 64) -> None:
+        """From now on images are judged through ImageNet features too, or by the judge, from a sample of ``n``."""
+        sample = self.images[:n].to(self.device).float() / 127.5 - 1
+        if self.judged:
+            self.p = JudgedDiscriminator(self.judge.to(self.device), sample, self.rng)
+        else:
+            self.p = ProjectedDiscriminator(self.config.projected, sample, self.rng)
         self.opt_p = torch.optim.Adam(self.p.heads.parameters(), self.config.lr_p, betas=(0.0, 0.99), fused=True)
 
     # -- one step -----------------------------------------------------------------------------------
+    @property
+    def judged(self) -> bool:
+        """Whether the last stage has begun."""
+        return self.judged_at is not None
+
+    @property
+    def batch(self) -> int:
+        """Images of a step."""
+        return self.config.judged_batch if self.judged else self.config.batch
+
     def _plain_synthesize(self, rows: Tensor) -> Tensor:
         if not self.config.noise:
             return self.g.synthesize(rows, "w", noise_mode="none")
@@ -95,11 +123,11 @@ class Trainer:
 
     def _next_index(self) -> Tensor:
         if self.weights is not None and self.config.boosted[0] <= self.seen < self.config.boosted[1]:
-            return torch.multinomial(self.weights, self.config.batch, replacement=True, generator=self.rng)
-        if self.at + self.config.batch > len(self.order):
+            return torch.multinomial(self.weights, self.batch, replacement=True, generator=self.rng)
+        if self.at + self.batch > len(self.order):
             self.order, self.at = torch.randperm(len(self.images), generator=self.rng), 0
-        index = self.order[self.at:self.at + self.config.batch]
-        self.at += self.config.batch
+        index = self.order[self.at:self.at + self.batch]
+        self.at += self.batch
         return index
 
     def _next_real(self) -> Tensor:
@@ -110,7 +138,7 @@ class Trainer:
 
     def _rows(self) -> Tensor:
         """w+ [batch, L, w_dim]; a share ``mixing`` of them switches to a second latent at a random row."""
-        n, rows = self.config.batch, self.g.n_layers
+        n, rows = self.batch, self.g.n_layers
         w = self.g.map(self.g.sample_z(2 * n, self.rng))
         cut = torch.randint(1, rows, (n,), generator=self.rng)
         cut[torch.rand(n, generator=self.rng) >= self.config.mixing] = rows
@@ -119,22 +147,26 @@ class Trainer:
 
     def step(self) -> dict[str, Tensor]:
         """One update of all networks; returns detached scalars ``loss_g``, ``loss_d``, ``real``, ``fake``, ``r1``,
-        ``loss_p`` (the last two in some steps only).
+        ``loss_p``, ``mismatch`` (the last three in some steps only).
 
         All see the same generated batch, which saves one synthesis in three.
         """
         c, stats = self.config, {}
         if self.half and self.seen >= c.half_images:
             self._grow()
+        if self.judge is not None and not self.judged and self.seen >= c.judged_from:
+            self._go_on_judged()
         if self.p is None and c.projected and self.seen >= c.projected_from:
             self._join()
+        resting = self.judged and self.seen < self.judged_at + c.judged_rest  # new discriminators learn first
         for group in self.opt_g.param_groups:
-            group["lr"] = c.lr_g if self.seen < c.lr_g_later[0] else c.lr_g_later[1]
+            group["lr"] = c.lr_judged if self.judged else c.lr_g if self.seen < c.lr_g_later[0] else c.lr_g_later[1]
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == "bf16")
         real = self._next_real()
         with autocast:
-            fake = self._synthesize(self._rows())
-            real_logits, fake_logits = self._judge(real).float(), self._judge(fake.detach()).float()
+            with torch.set_grad_enabled(not resting):
+                fake = self._synthesize(self._rows())
+            real_logits, fake_logits = self._discriminate(real).float(), self._discriminate(fake.detach()).float()
         loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         self.opt_d.zero_grad(set_to_none=True)
         loss_d.backward()
@@ -152,35 +184,50 @@ class Trainer:
             self.opt_p.zero_grad(set_to_none=True)
             stats["loss_p"].backward()
             self.opt_p.step()
+        if self.judged:
+            stats["mismatch"] = self.p.mismatch(mixtures[-1])
+        if not resting:
+            stats["loss_g"] = self._step_generator(fake, mixtures if self.p is not None else [],
+                                                   c.judged_match * stats["mismatch"] if self.judged else 0.0, autocast)
+        self.seen += self.batch
+        self.step_count += 1
+        stats |= dict(loss_d=loss_d, real=real_logits.mean(), fake=fake_logits.mean())
+        return {name: value.detach() for name, value in stats.items()}
 
+    def _step_generator(self, fake: Tensor, mixtures: list[Tensor], more: Tensor | float, autocast) -> Tensor:
+        """Updates the generator and its average; the loss is what all discriminators say of ``fake`` and ``more``."""
+        c = self.config
         judges = [self.d] if self.p is None else [self.d, self.p.heads]
         for judge in judges:
             judge.requires_grad_(False)
         with autocast:
-            logits = self._judge(fake).float()
+            logits = self._discriminate(fake).float()
         loss_g = F.softplus(-logits).mean()
         if self.p is not None:
-            loss_g = loss_g - sum(head.mean() for head in self.p(mixtures))
+            weight = c.judged_heads if self.judged else 1.0
+            loss_g = loss_g - weight * sum(head.mean() for head in self.p(mixtures)) + more
         self.opt_g.zero_grad(set_to_none=True)
         loss_g.backward()
         for judge in judges:
             judge.requires_grad_(True)
         self.opt_g.step()
 
-        self.seen += c.batch
-        self.step_count += 1
-        half_life = min(c.ema_images, self.seen * c.ema_ramp)
         with torch.no_grad():
-            share = 1 - 0.5 ** (c.batch / half_life)
+            share = 1 - 0.5 ** (self.batch / self._half_life())
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.g.parameters()), share)
-        stats |= dict(loss_g=loss_g, loss_d=loss_d, real=real_logits.mean(), fake=fake_logits.mean())
-        return {name: value.detach() for name, value in stats.items()}
+        return loss_g
+
+    def _half_life(self) -> float:
+        c, seen = self.config, self.seen + self.batch
+        if self.judged:
+            return min(c.judged_ema, max(16 * self.batch, 0.3 * (seen - self.judged_at - c.judged_rest)))
+        return min(c.ema_images, seen * c.ema_ramp)
 
     # -- state ------------------------------------------------------------------------------------
     def state(self) -> dict:
         """Everything that the next step depends on, as tensors and plain values."""
         state = dict(config=self.config.as_dict(), seed=self.seed, n_images=len(self.images), seen=self.seen,
-                     half=self.half, step_count=self.step_count, at=self.at, order=self.order,
+                     half=self.half, judged_at=self.judged_at, step_count=self.step_count, at=self.at, order=self.order,
                      rng=self.rng.get_state())
         return state | {name: getattr(self, name).state_dict() for name in self._parts()}
 
@@ -197,6 +244,10 @@ class Trainer:
                                     f"{name}={value}; use the same settings, or another folder to begin anew")
         if self.half != state["half"]:
             self._build(state["half"])
+        if state["judged_at"] is not None and not self.judged:
+            if self.judge is None:
+                raise TrainingError("the checkpoint is of the last stage, which needs its judge, and none is given")
+            self.judged_at, self.p = state["judged_at"], None
         if "p" in state and self.p is None:
             self._join()
         for name in self._parts():
@@ -247,20 +298,20 @@ def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> 
 def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str = "cpu", *, until: int,
               config: GanConfig | None = None, compiled: bool = False, save_seconds: float = 120,
               log: Callable[[str], None] | None = None, trainer: Callable[..., Trainer] = Trainer,
-              weights: Tensor | None = None) -> Trainer:
+              weights: Tensor | None = None, judge: nn.Sequential | None = None) -> Trainer:
     """Train the GAN ``name`` until it has seen ``until`` images, resuming from its checkpoint in ``out_dir``.
 
     Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
     (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
     An interrupted and resumed run gives the same weights as an uninterrupted one. ``trainer`` makes the trainer from
-    the arguments of ``Trainer``; ``weights`` are its.
+    the arguments of ``Trainer``; ``weights`` and ``judge`` are its.
 
     Raises:
         TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.
     """
     out_dir = Path(out_dir)
     trainer = trainer(images, seed, config, device, compiled)
-    trainer.weights = weights
+    trainer.weights, trainer.judge = weights, judge
     checkpoint = out_dir / f"{name}.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

@@ -35,8 +35,8 @@ class SharedTrainer(Trainer):
         for optimizer in (self.opt_g, self.opt_d):
             optimizer.register_step_pre_hook(self._average)
 
-    def _join(self) -> None:
-        super()._join()
+    def _join(self, n: int = 64) -> None:
+        super()._join(n)
         self.opt_p.register_step_pre_hook(self._average)
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from torch import nn
 
 from benchmarks.data.attributes import DRAWN
 from benchmarks.data.subsets import SUBSETS, lacking
@@ -21,12 +22,28 @@ from benchmarks.training.distributed import Group
 from benchmarks.training.export import export_zoo
 from benchmarks.training.gan import train_gan
 from benchmarks.training.together import trainer_for
+from oracles.classifier import RESOLUTION, load_oracle
+
+JUDGE_SEED, JUDGE_ROUNDS = 303, 8
 
 
 def seen(name: str, out_dir: Path) -> int:
     """Images that ``name`` has been trained on at its last finished turn, 0 before the first."""
     path = Path(out_dir) / f"{name}.json"
     return json.loads(path.read_text())["seen"] if path.exists() else 0
+
+
+def judge(folder: Path) -> nn.Sequential:
+    """The frozen network that the last stage of the mini zoo's training is judged by, trained into ``folder`` if it is
+    not there: the architecture of the shipped ``teacher``, from a seed and from renders that no shipped oracle has."""
+    path = Path(folder) / "teacher.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # the first worker trains it, the others wait
+        if not path.exists():
+            from oracles.training import train_oracle
+            _say(f"training the judge into {path}")
+            train_oracle("teacher", path.parent, JUDGE_ROUNDS, JUDGE_SEED)
+    return load_oracle(str(path)).network
 
 
 def _say(text: str) -> None:
@@ -43,8 +60,10 @@ def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device:
     differing = {attribute for pairs in SUBSETS.values() for attribute, _ in pairs}
     weights = boosting_weights(labels[:, [i for i, a in enumerate(names) if a in differing]], config.boost_floor)
     until = min(images, seen(name, out_dir) + slice_images)
+    judged = source is None and config.resolution == RESOLUTION and until > config.judged_from
     trainer = train_gan(name, seeds(name)[1], out_dir, data, device, until=until, config=config, compiled=compiled,
-                        log=_say, trainer=trainer_for(group), weights=weights)
+                        log=_say, trainer=trainer_for(group), weights=weights,
+                        judge=judge(out_dir.parent / "judge") if judged else None)
     if not trainer.leads:
         return
     path = out_dir / f"{name}.json"
@@ -93,6 +112,9 @@ def train_zoo(only: Sequence[str] | None = None, images: int = 200_000, out: Pat
     A turn is ``slice_images`` images; ``workers`` processes of one thread each take turns; after ``minutes`` no
     new turn begins. Stop it at will and call it again: it goes on from the checkpoints in ``out``/mini, and the
     result does not depend on interruptions, turns or workers.
+
+    Past ``config.judged_from`` images the rendered faces' own classifier judges too (see ``judge``); with a ``source``
+    there is no such stage.
 
     When all are done their weights are in ``out``/zoo_mini, a zoo that suites can name by its folder. With a
     ``source`` the images are its own, and "mini" above is its name. The processes of a ``group`` share each batch.
