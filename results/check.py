@@ -166,7 +166,8 @@ def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> l
     if not line.ok:
         return []
     loss = (line.mean - line.mean_now) * (1 if metrics[line.metric].higher_is_better else -1)
-    if line.deterministic and line.seeds == line.seeds_now:
+    exactly = line.deterministic and line.seeds == line.seeds_now
+    if exactly:
         allowed, why = exact * max(1.0, abs(line.mean)), "a closed form: rounding only"
     else:
         allowed, why = tolerance(line.metric, line.mean, line.seed_sd, line.half, metrics[line.metric].bounds)
@@ -176,8 +177,7 @@ def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> l
     if loss > 0:
         return [Finding("regression", True, f"{text}. It got worse.")]
     hint = "A closed form should not move: if this is meant, raise the suite's version and make a new reference." \
-        if why.startswith("a closed form") \
-        else "If it is here to stay, make a new reference, or it can be lost again unnoticed."
+        if exactly else "If it is here to stay, make a new reference, or it can be lost again unnoticed."
     return [Finding("improvement", False, f"{text}. It got better. {hint}")]
 
 

@@ -85,7 +85,8 @@ def all_scores(source: Source) -> Table | None:
         "pairing. ↑ more is better, ↓ less is better.",
         "chance: random directions through the same protocol, with the band that holds 95% of "
         f"{source.band_words('pair or GAN')}.",
-        AT_CHANCE_WORDS]
+        AT_CHANCE_WORDS,
+        "Methods that search two GANs at once are scored on pairs only."]
     data = aggregate.long_form([s for own in found.values() for s in own])
     return Table("all_scores", "Every method, every headline score", frame_of(lines), data, source.caption(),
                  tuple(notes))

@@ -237,3 +237,28 @@ def test_turns_keep_the_gans_level_and_end_in_a_zoo(tmp_path, monkeypatch, image
         train_zoo(["full"], 12, tmp_path, config=GROWING)
     with pytest.raises(KeyError, match="no_hats"):
         train_zoo(["no_hat"], 16, tmp_path, config=TINY)
+
+
+def test_the_last_stage_has_its_judge_trained_once_and_only_when_it_is_reached(tmp_path, monkeypatch):
+    import shutil
+
+    from benchmarks.training import zoo_training
+    from oracles.classifier import WEIGHTS
+    rng, asked = torch.Generator().manual_seed(0), []
+    faces = torch.randint(0, 256, (30, 3, 32, 32), generator=rng, dtype=torch.uint8)
+    labels = torch.rand(30, len(DRAWN), generator=rng) < 0.5
+
+    def train_oracle(which, folder, rounds, seed):
+        asked.append((which, seed))
+        for suffix in ("safetensors", "json"):
+            shutil.copy(WEIGHTS / f"{which}.{suffix}", folder)
+
+    monkeypatch.setattr(zoo_training, "rendered", lambda *args, **kwargs: (faces, labels))
+    monkeypatch.setattr(zoo_training, "train_oracle", train_oracle)
+    config = dataclasses.replace(TINY, resolution=32, channels={4: 8, 8: 8, 16: 8, 32: 8},
+                                 d_channels={16: 8, 8: 8, 4: 8}, judged_from=8, judged_rest=8, judged_batch=8)
+    train_zoo(["full", "male"], 8, tmp_path, slice_images=8, config=config)
+    assert asked == []
+    train_zoo(["full", "male"], 32, tmp_path, slice_images=8, config=config)
+    assert asked == [("teacher", zoo_training.JUDGE_SEED)]
+    assert "mismatch=" in (tmp_path / "mini" / "male.log").read_text().splitlines()[-1]

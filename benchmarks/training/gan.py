@@ -1,4 +1,4 @@
-"""Training of one small StyleGAN2: non-saturating loss, lazy R1, a projected judge, averaged weights, resumption."""
+"""Training of one small StyleGAN2: non-saturating loss, lazy R1, several discriminators, averaging, resumption."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks.training.config import GanConfig
-from benchmarks.training.judged import JudgedDiscriminator
+from benchmarks.training.judged import SAMPLE, JudgedDiscriminator
 from benchmarks.training.projected import ProjectedDiscriminator, hinge
-
-JUDGED_SAMPLE = 10_000  # real images that say what the judge's logits should be like
 
 
 class TrainingError(RuntimeError):
@@ -90,7 +88,7 @@ class Trainer:
         for new in (self.g, self.ema):
             new.load_state_dict(ema.state_dict())
         self.judged_at = self.seen
-        self._join(JUDGED_SAMPLE)
+        self._join(SAMPLE)
 
     def _join(self, n: int = 64) -> None:
         """From now on images are judged through ImageNet features too, or by the judge, from a sample of ``n``."""
@@ -176,6 +174,7 @@ class Trainer:
             stats["r1"] = grad.square().sum(dim=(1, 2, 3)).mean()
             (stats["r1"] * (c.r1_gamma / 2 * c.r1_every)).backward()
         self.opt_d.step()
+        mixtures: list[Tensor] = []
         if self.p is not None:
             with torch.no_grad():
                 real_mixtures = self.p.features(real)
@@ -184,18 +183,18 @@ class Trainer:
             self.opt_p.zero_grad(set_to_none=True)
             stats["loss_p"].backward()
             self.opt_p.step()
+        mismatch = 0.0
         if self.judged:
-            stats["mismatch"] = self.p.mismatch(mixtures[-1])
+            mismatch = stats["mismatch"] = self.p.mismatch(mixtures[-1])
         if not resting:
-            stats["loss_g"] = self._step_generator(fake, mixtures if self.p is not None else [],
-                                                   c.judged_match * stats["mismatch"] if self.judged else 0.0, autocast)
+            stats["loss_g"] = self._step_generator(fake, mixtures, mismatch, autocast)
         self.seen += self.batch
         self.step_count += 1
         stats |= dict(loss_d=loss_d, real=real_logits.mean(), fake=fake_logits.mean())
         return {name: value.detach() for name, value in stats.items()}
 
-    def _step_generator(self, fake: Tensor, mixtures: list[Tensor], more: Tensor | float, autocast) -> Tensor:
-        """Updates the generator and its average; the loss is what all discriminators say of ``fake`` and ``more``."""
+    def _step_generator(self, fake: Tensor, mixtures: list[Tensor], mismatch: Tensor | float, autocast) -> Tensor:
+        """Updates the generator and its average; the loss is what all discriminators say of ``fake``, and the judge."""
         c = self.config
         judges = [self.d] if self.p is None else [self.d, self.p.heads]
         for judge in judges:
@@ -205,7 +204,8 @@ class Trainer:
         loss_g = F.softplus(-logits).mean()
         if self.p is not None:
             weight = c.judged_heads if self.judged else 1.0
-            loss_g = loss_g - weight * sum(head.mean() for head in self.p(mixtures)) + more
+            loss_g = loss_g - weight * sum(head.mean() for head in self.p(mixtures))
+            loss_g = loss_g + c.judged_match * mismatch
         self.opt_g.zero_grad(set_to_none=True)
         loss_g.backward()
         for judge in judges:
@@ -219,7 +219,7 @@ class Trainer:
 
     def _half_life(self) -> float:
         c, seen = self.config, self.seen + self.batch
-        if self.judged:
+        if self.judged:  # short at first: the average should leave the stage before behind
             return min(c.judged_ema, max(16 * self.batch, 0.3 * (seen - self.judged_at - c.judged_rest)))
         return min(c.ema_images, seen * c.ema_ramp)
 

@@ -24,6 +24,7 @@ from benchmarks.training.projected import Head
 from oracles.training import augment
 
 TAPS = (3, 6, 9)  # the last layer of each side, 16, 8 and 4, of the classifiers' ``teacher`` architecture
+SAMPLE = 10_000  # real images that say what the logits should be like
 DIRECTIONS = 64
 REMEMBERED = 1024  # generated images that a new one is ranked among
 _QUANTILES = 2000

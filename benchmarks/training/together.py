@@ -20,6 +20,9 @@ class SharedTrainer(Trainer):
     share is a multiple of the discriminator's groups of 4. Gradients are averaged by hooks on the optimisers:
     ``DistributedDataParallel`` knows neither two passes before one step nor the gradient of a gradient (R1).
 
+    In the last stage (see ``judged.py``) each process alters and ranks the images of its own share, so that the result
+    depends on how many processes there are.
+
     Raises ValueError where the batch cannot be shared out evenly.
     """
 

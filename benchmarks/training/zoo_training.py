@@ -23,6 +23,7 @@ from benchmarks.training.export import export_zoo
 from benchmarks.training.gan import train_gan
 from benchmarks.training.together import trainer_for
 from oracles.classifier import RESOLUTION, load_oracle
+from oracles.training import train_oracle
 
 JUDGE_SEED, JUDGE_ROUNDS = 303, 8
 
@@ -40,7 +41,6 @@ def judge(folder: Path) -> nn.Sequential:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # the first worker trains it, the others wait
         if not path.exists():
-            from oracles.training import train_oracle
             _say(f"training the judge into {path}")
             train_oracle("teacher", path.parent, JUDGE_ROUNDS, JUDGE_SEED)
     return load_oracle(str(path)).network
