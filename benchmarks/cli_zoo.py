@@ -65,7 +65,7 @@ def add_train_zoo(commands) -> None:
     p.add_argument("zoo", choices=("mini", "celeba", "sngan"), help="mini: rendered faces; celeba: the paper's eight "
                    "subsets and a control; sngan: one SN-GAN of MNIST (IDX) or of any images")
     p.add_argument("--only", action="append", metavar="NAME", help="only this GAN; may be repeated")
-    p.add_argument("--images", type=int, metavar="N", help="images that each GAN sees (default: mini 196000, celeba "
+    p.add_argument("--images", type=int, metavar="N", help="images that each GAN sees (default: mini 212000, celeba "
                    "5000000, sngan 6400000)")
     p.add_argument("--device", default="cpu")
     p.add_argument("--workers", type=int, default=1, metavar="N", help="GANs trained side by side")
@@ -83,7 +83,7 @@ def train_zoo(args: argparse.Namespace) -> int:
     from benchmarks.training.zoo_training import train_zoo as train
     if args.zoo == "mini":
         with joined(args.device) as group:
-            train(args.only, args.images or 196_000, args.out, group.device, args.workers, group=group)
+            train(args.only, args.images or 212_000, args.out, group.device, args.workers, group=group)
         return 0
     resolution = args.resolution or 64
     if resolution not in data_zoo.RESOLUTIONS:

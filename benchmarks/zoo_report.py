@@ -275,7 +275,7 @@ def _made_of(facts: Mapping[str, object]) -> list[str]:
             f"mapping layers, widths {c['channels']}, fp16 weights of the averaged generator",
             f"- data: {facts['n_data']} {data} of the subset {facts['subset']}"
             + ("" if seed is None else f", data seed {seed}") + f", sha256 {str(facts['data_sha256'])[:16]}...",
-            f"- training: seed {facts['seed']}, {facts['images_seen']} images seen, from nothing"]
+            f"- training: seed {facts['seed']}, {facts['images_seen']} images seen"]
 
 
 def _facts(zoo: Zoo, name: str) -> dict[str, object]:

@@ -15,7 +15,8 @@ from results.aggregate import HEADLINE, Cell, Entry, Pair, Summary
 from results.rows import contexts
 
 NOT_APPLICABLE, NOT_RUN, DAGGER, AT_CHANCE = "–", "·", "†", "°"
-AT_CHANCE_WORDS = f"{AT_CHANCE} no better than chance: inside its band, or beyond its wrong end."
+AT_CHANCE_WORDS = (f"{AT_CHANCE} no better than chance: inside its band, or beyond its wrong end. Of the means of a "
+                   "method at chance one in twenty lies outside.")
 PAPER_TABLE = {"attribute_recovery": "4", "alignment": "5"}
 FAILURES_NAMED = 8
 

@@ -62,10 +62,10 @@ class GanConfig:
     judged_from: int = 180_000
     judged_rest: int = 3_200
     judged_batch: int = 32
-    judged_heads: float = 0.5
-    judged_match: float = 20.0
+    judged_heads: float = 0.3
+    judged_match: float = 60.0
     judged_ema: float = 5_000
-    lr_judged: float = 2e-3
+    lr_judged: float = 5e-4
     precision: str = "fp32"
 
     def __post_init__(self) -> None:

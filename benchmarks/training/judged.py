@@ -26,7 +26,7 @@ from oracles.training import augment
 TAPS = (3, 6, 9)  # the last layer of each side, 16, 8 and 4, of the classifiers' ``teacher`` architecture
 SAMPLE = 10_000  # real images that say what the logits should be like
 DIRECTIONS = 64
-REMEMBERED = 1024  # generated images that a new one is ranked among
+REMEMBERED = 160  # generated images that a new one is ranked among; older ones, of another generator, make it swing
 _QUANTILES = 2000
 
 

@@ -103,7 +103,7 @@ def _work_together(names: Sequence[str], out_dir: Path, images: int, slice_image
         _take_turn(waiting[0][1], out_dir, images, slice_images, device, config, compiled, source, group)
 
 
-def train_zoo(only: Sequence[str] | None = None, images: int = 196_000, out: Path = Path(".training"),
+def train_zoo(only: Sequence[str] | None = None, images: int = 212_000, out: Path = Path(".training"),
               device: str = "cpu", workers: int = 1, *, slice_images: int = 10_000, minutes: float | None = None,
               config: GanConfig | None = None, compiled: bool = False, source: CelebASource | None = None,
               group: Group | None = None) -> None:
