@@ -92,7 +92,7 @@ class JudgedDiscriminator(nn.Module):
         deviations of the real images; 0 for the real distribution itself, up to sampling. Remembers the values."""
         values = self._along(logits)
         with torch.no_grad():
-            pool = torch.cat([self.remembered, values.detach()])[-REMEMBERED:]
+            pool = torch.cat([self.remembered, values.detach()])[-max(REMEMBERED, len(values)):]
             self.remembered = pool
             ranks = torch.searchsorted(pool.sort(0).values.T.contiguous(), values.detach().T.contiguous()).T
             places = ranks / max(len(pool) - 1, 1) * (_QUANTILES - 1)
