@@ -80,10 +80,11 @@ def train_zoo(args: argparse.Namespace) -> int:
     if args.zoo == "sngan":
         return _train_sngan(args)
     from benchmarks.training import data_zoo
+    from benchmarks.training.zoo_training import MINI_IMAGES
     from benchmarks.training.zoo_training import train_zoo as train
     if args.zoo == "mini":
         with joined(args.device) as group:
-            train(args.only, args.images or 212_000, args.out, group.device, args.workers, group=group)
+            train(args.only, args.images or MINI_IMAGES, args.out, group.device, args.workers, group=group)
         return 0
     resolution = args.resolution or 64
     if resolution not in data_zoo.RESOLUTIONS:

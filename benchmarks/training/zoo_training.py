@@ -26,6 +26,7 @@ from oracles.classifier import RESOLUTION, load_oracle
 from oracles.training import train_oracle
 
 JUDGE_SEED, JUDGE_ROUNDS = 303, 8
+MINI_IMAGES = 212_000  # what each GAN of the mini zoo sees
 
 
 def seen(name: str, out_dir: Path) -> int:
@@ -103,7 +104,7 @@ def _work_together(names: Sequence[str], out_dir: Path, images: int, slice_image
         _take_turn(waiting[0][1], out_dir, images, slice_images, device, config, compiled, source, group)
 
 
-def train_zoo(only: Sequence[str] | None = None, images: int = 212_000, out: Path = Path(".training"),
+def train_zoo(only: Sequence[str] | None = None, images: int = MINI_IMAGES, out: Path = Path(".training"),
               device: str = "cpu", workers: int = 1, *, slice_images: int = 10_000, minutes: float | None = None,
               config: GanConfig | None = None, compiled: bool = False, source: CelebASource | None = None,
               group: Group | None = None) -> None:
