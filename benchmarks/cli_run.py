@@ -180,7 +180,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
         counts = kinds.setdefault(cell.kind, [0, 0, 0])
         counts[0] += 1
         counts[1] += plan.is_cached(cell)
-        counts[2] += sum(s.images for s in cell.steps if not plan.bench.store.has(s))
+        counts[2] += plan.images([i])[0]
     print(tabulate([[k, *c] for k, c in kinds.items()], ("cells", "planned", "cached", "images to synthesise"),
                    intfmt=","))
     to_make, whole = plan.images(ids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from benchmarks.config import Entry, Extractor
 from benchmarks.evaluating import Evaluator
 from benchmarks.scoring import Scorer
 from benchmarks.workbench import Workbench
-from results.store import Step
+from results.store import Step, images_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Cell:
         needs: ids of cells that should be done before (the store would make them all the same, only later).
         steps: the artifacts that it makes.
         weight: rough cost in plain images, for the remaining time.
-        extractor: of a pool. metric: of an evaluation.
+        extractors: of pools. metric: of an evaluation.
     """
 
     id: str
@@ -36,7 +35,7 @@ class Cell:
     steps: tuple[Step, ...] = field(default=(), compare=False)
     weight: float = 1.0
     reverse: bool = False
-    extractor: Extractor | None = None
+    extractors: tuple[Extractor, ...] = ()
     metric: str = ""
 
 
@@ -52,12 +51,16 @@ class Plan:
 
     def images(self, ids: Iterable[str]) -> tuple[int, int]:
         """(images still to synthesise, images that the cells ``ids`` stand for)."""
-        steps = {s.key: s for i in ids for s in self.cells[i].steps}.values()
-        return (sum(s.images for s in steps if not self.bench.store.has(s)), sum(s.images for s in steps))
+        steps = [s for i in ids for s in self.cells[i].steps]
+        return images_of(self.missing(steps)), images_of(steps)
+
+    def missing(self, steps: Iterable[Step]) -> list[Step]:
+        """Those whose artifacts are not in the store."""
+        return [step for step in steps if not self.bench.store.has(step)]
 
     def is_cached(self, cell: Cell) -> bool:
         """Whether every artifact of the cell is in the store."""
-        return all(self.bench.store.has(step) for step in cell.steps)
+        return not self.missing(cell.steps)
 
     def closure(self, ids: list[str]) -> list[str]:
         """``ids`` and all that they need, in the plan's order."""
@@ -74,11 +77,11 @@ class Plan:
         return [e for e in self.job.suite.methods if what in self.job.method(e).needs]
 
     def _prepare(self):
-        pools = {self._pool_id(entry, gan): (gan, self.job.extractor(entry)) for entry in self._needing("density_ratio")
-                 for pair in self.job.trained_pairs() for gan in pair}
-        for cell, (gan, extractor) in pools.items():
-            step = self.bench.pool_step(gan, extractor)
-            yield Cell(cell, "pool", (gan,), steps=(step,), weight=4 * step.images, extractor=extractor)
+        used = {which.key: which for which in map(self.job.extractor, self._needing("density_ratio"))}
+        for gan in dict.fromkeys(gan for pair in self.job.trained_pairs() for gan in pair) if used else ():
+            steps = tuple(self.bench.pool_step(gan, which) for which in used.values())
+            yield Cell(f"pool/{gan}", "pool", (gan,), steps=steps, weight=sum(4 * step.images for step in steps),
+                       extractors=tuple(used.values()))
         for gan in self.job.all_gans if self.bench.oracle else ():
             steps = self.bench.bank_steps(gan)
             yield Cell(f"bank/{gan}", "bank", (gan,), steps=steps, weight=sum(step.images for step in steps))
@@ -97,7 +100,7 @@ class Plan:
                     found = self.bench.directions_step(entry, gans, seed)
                     sides = range(len(gans)) if self.bench.oracle else ()
                     steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in sides))
-                    needs = [self._pool_id(entry, g) for g in gans] if "density_ratio" in method.needs else []
+                    needs = [f"pool/{g}" for g in gans] if "density_ratio" in method.needs else []
                     cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
                     weight = cost * found.images + sum(s.images for s in steps[1:])
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
@@ -148,12 +151,6 @@ class Plan:
                 steps = tuple(self.bench.sheet_step(entry, gans, side, seed) for side in range(len(gans)))
                 yield Cell(self._id("sheet", entry, gans, seed), "sheet", gans, entry, seed,
                            (self._id("discover", entry, gans, seed),), steps, sum(s.images for s in steps))
-
-    def _pool_id(self, entry: Entry, gan: str) -> str:
-        which = self.job.extractor(entry)
-        if which == self.job.extractor():
-            return f"pool/{gan}"
-        return f"pool/{gan}/{which.name}-{hashlib.sha256(which.key.encode()).hexdigest()[:6]}"
 
     @staticmethod
     def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:

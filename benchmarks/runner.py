@@ -35,7 +35,7 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
 
     ``failed``: records of cells that this one needs and that did not succeed; then it is not tried.
     """
-    start, images = time.perf_counter(), sum(s.images for s in cell.steps if not plan.bench.store.has(s))
+    start, images = time.perf_counter(), plan.images([cell.id])[0]
     cached, rows, status, reason = plan.is_cached(cell), [], "ok", ""
     try:
         if failed:
@@ -62,7 +62,7 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
 def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     bench, scorer = plan.bench, plan.scorer
     if cell.kind == "pool":
-        bench.pool(*cell.gans, cell.extractor)
+        bench.pools(*cell.gans, cell.extractors)
     elif cell.kind == "bank":
         bench.bank(*cell.gans)
     elif cell.kind == "chance":

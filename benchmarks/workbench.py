@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ from methods.registry import Method
 from metrics.responses import Responses, images_needed, respond
 from oracles import registry as judges
 from oracles.base import AttributeOracle, FeatureExtractor
-from oracles.density_ratio import DensityRatio, feature_pool, train_density_ratio
+from oracles.density_ratio import DensityRatio, feature_pools, train_density_ratio
 from results.sheets import traversal_sheet
 from results.store import Step, Store
 
@@ -89,8 +89,8 @@ class Workbench:
                 "extractor": self.extractor_mark(self.job.extractor()),
                 "teacher": self.teacher.fingerprint() if self.teacher else "none"}
 
-    def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, **inputs) -> Step:
-        return Step(kind, modules, inputs, self.versions, images)
+    def _step(self, kind: str, modules: tuple[str, ...], images: int = 0, one_pass: str = "", **inputs) -> Step:
+        return Step(kind, modules, inputs, self.versions, images, one_pass)
 
     def _once(self, place: tuple, make: Callable[[], Made]) -> Made:
         """The step (or steps) of ``place``, put together once: a plan asks for each many times."""
@@ -112,22 +112,26 @@ class Workbench:
         return self._once(("pool", gan, which.key), lambda: self._pool_step(gan, which))
 
     def _pool_step(self, gan: str, which: Extractor) -> Step:
-        size = self.job.profile.ratio.pool
+        size, mark = self.job.profile.ratio.pool, self.zoo.hash(gan)
         return self._step("pool", (self._generator_module(gan), self._extractor_module(which),
-                                   "oracles.density_ratio"), size, gan=self.zoo.hash(gan), size=size,
+                                   "oracles.density_ratio"), size, f"pool of {mark}", gan=mark, size=size,
                           extractor=self.extractor_mark(which), chunk=self.job.profile.chunk)
 
-    def pool(self, gan: str, which: Extractor) -> torch.Tensor:
-        """[n, F] features of ``gan``."""
-        step = self.pool_step(gan, which)
+    def pools(self, gan: str, extractors: Sequence[Extractor]) -> list[torch.Tensor]:
+        """[n, F] features of ``gan`` in each extractor; all that are not there yet look at the same images."""
+        made: dict[str, torch.Tensor] = {}
 
-        def build(folder: Path) -> None:
-            rng = Context().rng("pool", self.zoo.hash(gan))
-            features = feature_pool(self.generator(gan), self.extractor(which), self.job.profile.ratio.pool, rng,
-                                    self.job.profile.chunk)
-            np.save(folder / "features.npy", features.cpu().numpy().astype(np.float16))
+        def build(which: Extractor, folder: Path) -> None:
+            if which.key not in made:
+                missing = [e for e in extractors if not self.store.has(self.pool_step(gan, e))]
+                features = feature_pools(self.generator(gan), [self.extractor(e) for e in missing],
+                                         self.job.profile.ratio.pool, Context().rng("pool", self.zoo.hash(gan)),
+                                         self.job.profile.chunk)
+                made.update(zip([e.key for e in missing], features))
+            np.save(folder / "features.npy", made[which.key].cpu().numpy().astype(np.float16))
 
-        return torch.from_numpy(np.load(self.store.make(step, build) / "features.npy")).float().to(self.job.device)
+        folders = [self.store.make(self.pool_step(gan, which), partial(build, which)) for which in extractors]
+        return [torch.from_numpy(np.load(f / "features.npy")).float().to(self.job.device) for f in folders]
 
     def ratio_step(self, pair: Pair, which: Extractor, loss: str, seed: int) -> Step:
         """Density ratios between two GANs in feature space."""
@@ -138,12 +142,12 @@ class Workbench:
     def ratio(self, pair: Pair, which: Extractor, loss: str, seed: int) -> DensityRatio:
         """The trained ratio of ``pair``."""
         step, sizes = self.ratio_step(pair, which, loss, seed), self.job.profile.ratio
-        self._first(step, lambda: [self.pool(g, which) for g in pair])
+        self._first(step, lambda: [self.pools(g, [which]) for g in pair])
 
         def build(folder: Path) -> None:
             rng = Context(seed).rng("ratio", loss, *map(self.zoo.hash, pair))
-            train_density_ratio(*(self.pool(g, which) for g in pair), loss=loss, steps=sizes.steps, batch=sizes.batch,
-                                rng=rng).save(folder / "ratio.safetensors")
+            train_density_ratio(*(self.pools(g, [which])[0] for g in pair), loss=loss, steps=sizes.steps,
+                                batch=sizes.batch, rng=rng).save(folder / "ratio.safetensors")
 
         return DensityRatio.load(self.store.make(step, build) / "ratio.safetensors").to(self.job.device)
 

@@ -56,6 +56,7 @@ class XGA(PairedMethod):
     needs: ClassVar[tuple[str, ...]] = ("extractor", "density_ratio")
     beats_random_by: ClassVar[float] = 0.06
     test_params: ClassVar[dict] = {"n_steps": 40, "per_step": 3, "lr": 0.05, "milestones": ()}
+    still: ClassVar[int | None] = None  # see step_changes
 
     alpha: float = 3.0
     n_steps: int = 10_000
@@ -129,8 +130,7 @@ class XGA(PairedMethod):
         Gradients reach the ``drawn`` directions only; originals and the other edits are made without. With more
         than two generators a unique direction should leave the others' distributions alike: the mean over them.
         """
-        changes, moved, order = step_changes(models, latents, drawn, self.n_directions, self.alpha, embed,
-                                             self.still_changes)
+        changes, moved, order = step_changes(models, latents, drawn, self.n_directions, self.alpha, embed, self.still)
         loss, accuracy = many_gan_loss(changes, self.n_directions, order < self.n_common, self.other_weight,
                                        self.temperature)
         first = sum(k < self.n_common for k in drawn) * len(latents[0])  # drawn is ascending: unique ones come last
@@ -139,27 +139,24 @@ class XGA(PairedMethod):
             loss = loss + self.unique_weight / (len(models) - 1) * term
         return loss, accuracy
 
-    @staticmethod
-    def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:
-        """Divergences, for each generator, of the directions that a step does not move."""
-        return own_changes(edited, originals)
-
 
 @dataclass(frozen=True)
 class XGARelease(XGA):
     """xGA with its release's slip, so that the published tables can be followed.
 
     For the directions that a step does not move, the client's divergences start from the reference's edited features:
-    their positives and negatives say nothing about the client, and its images of them go unused.
+    their positives and negatives say nothing about the client. Its images of them, which the release makes and does
+    not use, are not made.
     """
 
     name: ClassVar[str] = "xga-release"
     source: ClassVar[str] = "release of Olson et al., CVPR 2023, arXiv:2303.10774"
     core: ClassVar[bool] = False
+    still: ClassVar[int] = 0
 
-    @staticmethod
-    def still_changes(edited: list[Tensor], originals: list[Tensor]) -> list[Tensor]:
-        return [divergences(edited[0], start) for start in originals]
+    def images(self) -> int:
+        unused = self.n_directions - (self.n_directions if self.per_step is None else self.per_step)
+        return super().images() - self.n_steps * self.batch * unused
 
 
 def draw(k: int, per_step: int | None, rng: torch.Generator) -> list[int]:
@@ -167,27 +164,28 @@ def draw(k: int, per_step: int | None, rng: torch.Generator) -> list[int]:
     return sorted(torch.randperm(k, generator=rng)[:k if per_step is None else per_step].tolist())
 
 
-def own_changes(edited: Sequence[Tensor], originals: Sequence[Tensor]) -> list[Tensor]:
-    """Divergences of each generator's edited features from its own originals."""
-    return [divergences(f, start) for f, start in zip(edited, originals)]
-
-
 def step_changes(models: Sequence[LinearModel], latents: Sequence[Tensor], drawn: list[int], k: int, alpha: float,
-                 embed: Embed, still_changes=own_changes) -> tuple[list[Tensor], list[Tensor], Tensor]:
+                 embed: Embed, still: int | None = None) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """What one step compares, for each generator: divergences and features of edits of its latents [N, D].
 
+    Args:
+        still: the generator whose edited features the divergences of directions that are not ``drawn`` start from;
+            None for each generator's own. Only those are made.
     Returns:
         (divergences [K * N, F], direction-major, those of the ``drawn`` directions first and with gradient; features
         [len(drawn) * N, F] of the drawn directions' images; [K] which direction each block of rows is).
     """
     rest, n = [i for i in range(k) if i not in drawn], len(latents[0])
+    sources = [i if still is None else still for i in range(len(models))]
     with torch.no_grad():
-        still = embed([torch.cat((x, m.shift(x, alpha, rest))) if rest else x for m, x in zip(models, latents)])
+        seen = embed([torch.cat((x, m.shift(x, alpha, rest))) if rest and i in sources else x
+                      for i, (m, x) in enumerate(zip(models, latents))])
     moved = embed([m.shift(x, alpha, drawn) for m, x in zip(models, latents)])
-    originals = [f[:n] for f in still]
-    changes = own_changes(moved, originals)
+    originals = [f[:n] for f in seen]
+    changes = [divergences(f, start) for f, start in zip(moved, originals)]
     if rest:
-        changes = [torch.cat(both) for both in zip(changes, still_changes([f[n:] for f in still], originals))]
+        changes = [torch.cat((change, divergences(seen[source][n:], start)))
+                   for change, source, start in zip(changes, sources, originals)]
     return changes, moved, torch.tensor(drawn + rest)
 
 

@@ -15,7 +15,7 @@ from methods._contrastive import unit_features
 from methods.base import Context
 from methods.directions import Directions
 from methods.xga import XGA, Embedding, Ratios
-from oracles.density_ratio import DensityRatio, feature_pool, train_density_ratio
+from oracles.density_ratio import DensityRatio, feature_pools, train_density_ratio
 
 
 def discover_many(method: XGA, generators: Sequence[Generator], context: Context,
@@ -66,7 +66,8 @@ def density_ratios(method: XGA, generators: Sequence[Generator], context: Contex
     if not method.unique_weight:
         return {}
     extractor = context.need("extractor", method.name)
-    pools = [feature_pool(g, extractor, pool, context.rng("pool", i), context.chunk) for i, g in enumerate(generators)]
+    pools = [feature_pools(g, [extractor], pool, context.rng("pool", i), context.chunk)[0]
+             for i, g in enumerate(generators)]
     return {(i, j): train_density_ratio(pools[i], pools[j], method.ratio_loss, steps, batch,
                                         rng=context.rng("ratio", i, j))
             for i, j in combinations(range(len(generators)), 2)}

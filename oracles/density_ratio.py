@@ -4,12 +4,13 @@ xGA (Olson et al., CVPR 2023), Sec. 3.2 and eq. 4-6, with the KLIEP loss of Meno
 log-loss of its appendix A.1. Sizes, clamp and early stop are the release's.
 
 The published training samples and embeds new images in every step. Here each GAN's features are a data set, made once
-(``feature_pool``) and shared by all pairs the GAN is in.
+(``feature_pools``) and shared by all pairs the GAN is in.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,7 +160,7 @@ def train_step(ratio: DensityRatio, optimizer: torch.optim.Optimizer, reference:
 
 def train_density_ratio(reference: Tensor, client: Tensor, loss: str = "kliep", steps: int = 1000, batch: int = 32,
                         learning_rate: float = 1e-2, rng: torch.Generator | None = None) -> DensityRatio:
-    """A frozen ``DensityRatio`` of two GANs, from pools of their features [n, F] (see ``feature_pool``).
+    """A frozen ``DensityRatio`` of two GANs, from pools of their features [n, F] (see ``feature_pools``).
 
     Every step draws ``batch`` rows of each pool with replacement. It stops early, as the release does, once the mean
     in-distribution ratio exceeds 49 after more than 150 steps. Weights come back rounded to half precision, as saved.
@@ -204,9 +205,9 @@ def uniqueness(ratio: DensityRatio, reference: Tensor, client: Tensor) -> Tensor
     return ratio.scores(reference)[:, 1].mean() + ratio.scores(client)[:, 0].mean()
 
 
-def feature_pool(generator: Generator, extractor: FeatureExtractor, n: int, rng: torch.Generator,
-                 chunk: int = 64) -> Tensor:
-    """Features [n, F] of n sampled images, scaled to unit length as xGA compares them.
+def feature_pools(generator: Generator, extractors: Sequence[FeatureExtractor], n: int, rng: torch.Generator,
+                  chunk: int = 64) -> list[Tensor]:
+    """Features [n, F] of the same n sampled images in each extractor, scaled to unit length as xGA compares them.
 
     Latents of the generator's own space are drawn all at once: which images they are does not depend on ``chunk``.
 
@@ -214,8 +215,11 @@ def feature_pool(generator: Generator, extractor: FeatureExtractor, n: int, rng:
         ValueError: n or chunk below 1.
     """
     if n < 1 or chunk < 1:
-        raise ValueError(f"feature_pool: n is {n} and chunk is {chunk}, expected at least 1 of each")
+        raise ValueError(f"feature_pools: n is {n} and chunk is {chunk}, expected at least 1 of each")
+    seen: list[list[Tensor]] = [[] for _ in extractors]
     with torch.no_grad():
-        latents = generator.sample(n, rng)
-        return torch.cat([F.normalize(extractor.features(generator.synthesize(part)), dim=1)
-                          for part in latents.split(chunk)])
+        for part in generator.sample(n, rng).split(chunk):
+            images = generator.synthesize(part)
+            for pool, extractor in zip(seen, extractors):
+                pool.append(F.normalize(extractor.features(images), dim=1))
+    return [torch.cat(pool) for pool in seen]

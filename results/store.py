@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ class Step:
         inputs: JSON-able facts (settings, seeds, hashes of weights, keys of other steps); order does not matter.
         versions: libraries whose release may move the numbers.
         images: how many images making it synthesises.
+        one_pass: steps with the same word here are made from the same images when they are made together.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Step:
     inputs: dict = field(hash=False)
     versions: dict = field(hash=False, default_factory=dict)
     images: int = 0
+    one_pass: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -49,6 +51,15 @@ class Step:
         what = {"kind": self.kind, "code": code_hash(*sorted(self.modules)), "inputs": self.inputs,
                 "versions": self.versions}
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def images_of(steps: Iterable[Step]) -> int:
+    """Images that making all of ``steps`` synthesises: a step once, and what is made in one pass from the same ones."""
+    passes: dict[str, int] = {}
+    for step in steps:
+        name = step.one_pass or step.key
+        passes[name] = max(passes.get(name, 0), step.images)
+    return sum(passes.values())
 
 
 class Store:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from oracles.density_ratio import (
     DensityRatio,
     adam,
-    feature_pool,
+    feature_pools,
     ratio_loss,
     train_density_ratio,
     train_step,
@@ -185,7 +185,7 @@ def test_refusals(tmp_path):
         DensityRatio.load(tmp_path / "cut.safetensors")
 
 
-def test_a_pool_does_not_depend_on_the_chunk_size():
+def test_pools_depend_neither_on_the_chunk_size_nor_on_each_other():
     class Line:
         """A generator whose image is its latent, repeated."""
 
@@ -199,7 +199,15 @@ def test_a_pool_does_not_depend_on_the_chunk_size():
         def features(self, images):
             return images.mean((2, 3))
 
-    pools = [feature_pool(Line(), Mean(), 50, torch.Generator().manual_seed(3), chunk) for chunk in (7, 50)]
-    torch.testing.assert_close(*pools)
-    torch.testing.assert_close(pools[0].norm(dim=1), torch.ones(50))
-    assert pools[0].std(dim=0).min() > 0.1
+    class Squares:
+        def features(self, images):
+            return images.square().mean((2, 3))
+
+    def pools(chunk, *extractors):
+        return feature_pools(Line(), extractors, 50, torch.Generator().manual_seed(3), chunk)
+
+    (whole,), (means, squares) = pools(50, Mean()), pools(7, Mean(), Squares())
+    torch.testing.assert_close(means, whole)
+    torch.testing.assert_close(squares, torch.nn.functional.normalize(whole.square()))  # the same images
+    torch.testing.assert_close(whole.norm(dim=1), torch.ones(50))
+    assert whole.std(dim=0).min() > 0.1

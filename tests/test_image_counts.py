@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.config import Entry, load_profile, load_suite
+from benchmarks.config import Entry, Extractor, load_profile, load_suite
 from benchmarks.generators.base import Generator
 from benchmarks.job import Job
+from benchmarks.plan import Plan
+from benchmarks.runner import run_cell
 from benchmarks.scoring import Scorer
 from benchmarks.workbench import Workbench
 from methods.directions import Vectors
@@ -61,8 +63,12 @@ class Colours(AttributeOracle, FeatureExtractor):
     def maps(self, images):
         raise NotImplementedError
 
+    def __init__(self, marks=""):
+        super().__init__()
+        self.marks = marks
+
     def fingerprint(self):
-        return "colours"
+        return f"colours {self.marks}"
 
 
 Colours.__module__ = "oracles.base"  # keys of artifacts hash the code of this module, and a test is in no package
@@ -72,7 +78,7 @@ Colours.__module__ = "oracles.base"  # keys of artifacts hash the code of this m
 def bench(tmp_path, monkeypatch):
     """A workbench whose generators and judges cost nothing, and are all there at once, to be counted."""
     monkeypatch.setattr(judges, "oracle", lambda name, device="cpu": Colours())
-    monkeypatch.setattr(judges, "extractor", lambda name, **params: Colours())
+    monkeypatch.setattr(judges, "extractor", lambda name, **params: Colours(str(params)))
     suite = load_suite("celeba_subsets").model_copy(update={
         "controls": [], "methods": [Entry(name="random"), Entry(name="xga", params={"n_steps": 1})]})
     profile = load_profile("paper")
@@ -118,10 +124,20 @@ def test_a_pair_and_the_table_of_eight_gans_synthesise_each_gan_once(bench, edit
     assert images(bench) - edits[-3.0] == 34_816 == GANS * LATENTS * (1 + K)
 
 
-def test_density_ratios_of_28_pairs_synthesise_each_gan_once(bench):
-    """For each extractor: another one looks at images of its own."""
-    entry, pairs = bench.job.suite.methods[1], bench.job.trained_pairs()
-    for pair in pairs:
-        bench.directions(entry, pair, 0)
+def test_density_ratios_of_28_pairs_and_three_extractors_synthesise_each_gan_once(bench):
+    sizes = [Extractor(name="efficientnet_lite0", params={"input_size": size}) for size in (64, 96, 128)]
+    bench.job.suite.methods[:] = [Entry(name="xga", params={"n_steps": 1}, variant=f"v{i}", extractor=extractor)
+                                  for i, extractor in enumerate(sizes)]
+    plan, pairs = Plan(bench, Scorer(bench)), bench.job.trained_pairs()
+    pools = [cell.id for cell in plan.cells.values() if cell.kind == "pool"]
+    assert plan.images(pools) == (256_000, 256_000)
+    for cell in pools:
+        assert run_cell(plan, plan.cells[cell], {})["images"] == POOL
+    assert images(bench) == 256_000 == GANS * POOL
+    assert plan.images(pools) == (0, 256_000)
+    for entry in bench.job.suite.methods:
+        for pair in pairs:
+            bench.directions(entry, pair, 0)
     assert len(pairs) == 28
-    assert images(bench) - len(pairs) * bench.job.method(entry).images() == 256_000 == GANS * POOL
+    trained = len(pairs) * sum(bench.job.method(entry).images() for entry in bench.job.suite.methods)
+    assert images(bench) == 256_000 + trained

@@ -135,10 +135,10 @@ class PlantedExtractor(FeatureExtractor):
 
 def planted_ratio(reference: tuple[int, ...], client: tuple[int, ...], steps: int = 100):
     """Density ratios between two planted generators (by their factors) in the planted extractor's features."""
-    from oracles.density_ratio import feature_pool, train_density_ratio
+    from oracles.density_ratio import feature_pools, train_density_ratio
 
     rng, extractor = torch.Generator().manual_seed(0), PlantedExtractor()
-    pools = [feature_pool(PlantedGenerator(factors, seed=seed), extractor, 512, rng, 128)
+    pools = [feature_pools(PlantedGenerator(factors, seed=seed), [extractor], 512, rng, 128)[0]
              for seed, factors in enumerate((reference, client))]
     return train_density_ratio(*pools, loss="kliep", steps=steps, batch=32, rng=rng)
 

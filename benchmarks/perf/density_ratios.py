@@ -9,7 +9,7 @@ import torch
 from benchmarks.perf.report import Row
 from benchmarks.perf.setup import Setup
 from benchmarks.perf.timing import Ratio, interleaved
-from oracles.density_ratio import DensityRatio, adam, feature_pool, train_step
+from oracles.density_ratio import DensityRatio, adam, feature_pools, train_step
 
 BATCH = 32
 
@@ -23,7 +23,7 @@ def measure(setup: Setup) -> Iterator[Row]:
     optimizer = adam(ratio, 1e-2)
 
     def again() -> None:
-        train_step(ratio, optimizer, *(feature_pool(g, setup.extractor, BATCH, rng, BATCH) for g in setup.pair))
+        train_step(ratio, optimizer, *(feature_pools(g, [setup.extractor], BATCH, rng, BATCH)[0] for g in setup.pair))
 
     def cached() -> None:
         train_step(ratio, optimizer, *(pool[torch.randint(n, (BATCH,), generator=rng)] for pool in pools))

@@ -76,8 +76,8 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
     if isinstance(method, (XGA, XGASingle)):
         gans = one if isinstance(method, XGASingle) else both
         moved = method.n_directions if method.per_step is None else method.per_step
-        # the release throws away one generator's images of the directions that a step does not move
         still = method.n_directions - moved
+        # the release uses only the reference's images of the directions that a step does not move
         plain = method.batch * (1 + (still / 2 if isinstance(method, XGARelease) else still))
         return Floor(gans, setup.latents(64), chunk, round(plain), method.batch * moved, judge=_features(setup))
     batch = getattr(method, "batch", 0)
