@@ -22,7 +22,7 @@ Gans = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Band:
-    """What chance gives: the mean over random runs, and the band that holds 95% of further ones."""
+    """What chance gives: the mean over random runs, and the band that holds 95% (``coverage``) of further ones."""
 
     mean: float
     low: float
@@ -56,8 +56,8 @@ def null_scores_single(metric: SingleMetric, protocol: str, runs: Sequence[Respo
 
 
 def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.inf, np.inf), seeds: int = 1,
-         draws: int = DRAWS) -> Band:
-    """Chance of a mean over cells: its level, and the 95% prediction band of a method that is random too.
+         draws: int = DRAWS, coverage: float = 0.95) -> Band:
+    """Chance of a mean over cells: its level, and the prediction band of a method that is random too.
 
     A draw takes one of its random runs for each GAN, the same in all cells that have the GAN, and averages over cells:
     so the band knows that cells share GANs, and that a mean over many cells varies less than one. There are few runs
@@ -69,6 +69,7 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
         cells: null scores by GANs: [R, R] for (reference, client), [R] for (GAN,). NaNs are left out.
         bounds: the metric's; the band is cut to them.
         seeds: over how many seeds the method's mean is taken.
+        coverage: how many of such means the band holds, of 1.
     Returns:
         NaNs where there are no scores; no band (NaNs) with fewer than two runs.
     """
@@ -86,7 +87,7 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
     counted = np.isfinite(drawn)
     means = np.where(counted, drawn, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
     variance = means.var() * runs / (runs - 1)
-    half = stats.t.ppf(0.975, _freedom(tables, gans, runs)) * np.sqrt(variance * (1 / seeds + 1 / runs))
+    half = stats.t.ppf((1 + coverage) / 2, _freedom(tables, gans, runs)) * np.sqrt(variance * (1 / seeds + 1 / runs))
     return Band(level, float(max(level - half, bounds[0])), float(min(level + half, bounds[1])))
 
 

@@ -168,6 +168,37 @@ def _mean_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
     return f"{text} ({len(s.values)}/{len(s.values) + len(failed)}) {letter}"
 
 
+def floor_check(source: Source) -> Table | None:
+    """Is random at chance? Its mean of every headline score against the band of one score, and against the band that
+    holds all of them at once: of many scores, some lie outside their own by luck. None without random or stored nulls.
+    """
+    floors = [s for kind in ("pair", "single") for own in headline_summaries(source, kind).values() for s in own
+              if s.entry.method == aggregate.FLOOR and not s.entry.variant and s.values]
+    lines, data = {}, []
+    for s in floors:
+        joint = source.chance(s.metric, s.protocol, list(s.values), s.n_seeds, 1 - 0.05 / len(floors))
+        if joint is None or not math.isfinite(joint[1]):
+            continue
+        group, digits = aggregate.group_of(s.protocol), source.digits(s.metric)
+        verdict = ("inside" if s.chance_low <= s.mean <= s.chance_high else
+                   "outside its own" if joint[1] <= s.mean <= joint[2] else "outside both")
+        lines[header(source, s.metric, group).replace("_\n", "_").replace("\n", " ")] = {
+            "random": number(s.mean, digits), "chance": number(s.chance, digits),
+            "band of\none score": f"[{number(s.chance_low, digits)}, {number(s.chance_high, digits)}]",
+            "band of\nall scores": f"[{number(joint[1], digits)}, {number(joint[2], digits)}]", "random is": verdict}
+        data.append({"metric": s.metric, "protocol": s.protocol, "value": s.mean, "chance": s.chance,
+                     "chance_low": s.chance_low, "chance_high": s.chance_high, "joint_low": joint[1],
+                     "joint_high": joint[2], "verdict": verdict})
+    if not lines:
+        return None
+    inside = sum(row["verdict"] == "inside" for row in data)
+    notes = (f"random is inside the band of one score in {inside} of {len(data)}; at chance, 95% of means are "
+             f"inside theirs. Each band of the last kind holds {100 * (1 - 0.05 / len(floors)):.1f}% (Bonferroni), so "
+             "that at chance all are inside in 95% of runs or more: outside both, the score or its chance is wrong.",)
+    return Table("floor_check", "Is random at chance?", frame_of(lines).rename_axis("score"), pd.DataFrame(data),
+                 source.caption(), notes)
+
+
 def control(source: Source, pair: tuple[str, str]) -> Table | None:
     """What the methods say of a control pair, two GANs of the same data: false positives, all of it.
 

@@ -65,6 +65,7 @@ def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
     chapters = {
         "Headline": [overview.headline(source, kind) for kind in ("pair", "single")],
         "All scores": [overview.all_scores(source)],
+        "Floor": [overview.floor_check(source)],
         "Control": [overview.control(source, pair) for pair in source.controls],
         f"By client of {source.reference}": every(tables.by_client, "pair", aggregate.HEADLINE),
         "By GAN": every(tables.by_gan, "single", aggregate.HEADLINE),

@@ -98,14 +98,16 @@ class Source:
             return metric
         return f"{metric} {'↑' if self.metrics[metric].higher_is_better else '↓'}"
 
-    def chance(self, metric: str, protocol: str, pairs: Sequence[Pair],
-               seeds: int) -> tuple[float, float, float] | None:
-        """(level, low, high) of chance for a mean over ``pairs`` and ``seeds``; None unless every null is stored."""
+    def chance(self, metric: str, protocol: str, pairs: Sequence[Pair], seeds: int,
+               coverage: float = 0.95) -> tuple[float, float, float] | None:
+        """(level, low, high) of chance for a mean over ``pairs`` and ``seeds``, with the band that holds ``coverage``
+        of such means; None unless every null is stored."""
         name = f"{metric}/{protocol}"
         cells = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
         if not cells or any(scores is None for scores in cells.values()):
             return None
-        found = band(cells, getattr(self.metrics.get(metric), "bounds", (-math.inf, math.inf)), seeds)
+        found = band(cells, getattr(self.metrics.get(metric), "bounds", (-math.inf, math.inf)), seeds,
+                     coverage=coverage)
         return found.mean, found.low, found.high
 
     def band_words(self, one: str) -> str:

@@ -104,6 +104,8 @@ def test_a_gan_in_every_cell_makes_the_band_of_the_mean_wide():
     deviation = of_reference.std(ddof=1) * np.sqrt(1 + 1 / 4)
     assert wide == pytest.approx(3.18 * deviation, rel=0.05)  # Student's t with 3 degrees of freedom
     assert narrow < 1.2
+    wider = band(heavy, coverage=0.99)
+    assert (wider.high - wider.low) / (2 * wide) == pytest.approx(5.84 / 3.18, rel=0.02)  # Student's t again
 
 
 def test_the_null_is_the_whole_protocol(banks):

@@ -219,6 +219,33 @@ def test_the_control_gan_is_in_the_control_table_alone():
             assert title in ("Control", "Cost") or not (table.data == "full_b").any().any(), table.name
 
 
+def test_the_floor_check_counts_by_how_much_luck_a_score_leaves_its_band():
+    """Random's mean against planted null scores: in the band, outside one's own, outside what all scores allow."""
+    rng = np.random.default_rng(0)
+    rows = made_up.rows(methods=("random", "sefa"))
+    pairs = sorted(set(rows.loc[rows["reference"] != "full_b", ["reference", "client"]].itertuples(index=False,
+                                                                                                  name=None)))
+    nulls = {gans: {"alignment/greedy": rng.normal(0.34, 0.02, size=(9,) * len(gans)).tolist()}
+             for gans in (tuple(g for g in pair if g) for pair in pairs)}
+    own = (rows["method"] == "random") & (rows["metric"] == "alignment") & (rows["protocol"] == "greedy")
+
+    def verdict(value):
+        found = overview.floor_check(Source(rows.assign(value=rows["value"].mask(own, value)), made_up.METRICS,
+                                            nulls=nulls))
+        assert list(found.cells.index) == ["alignment ↑"]
+        return found, found.data.iloc[0]
+
+    table, at = verdict(0.34)
+    assert at["joint_low"] < at["chance_low"] < at["chance"] < at["chance_high"] < at["joint_high"]
+    assert at["verdict"] == "inside" and "in 1 of 1" in table.notes[0]
+    table, at = verdict((at["chance_high"] + at["joint_high"]) / 2)
+    assert at["verdict"] == "outside its own" and "in 0 of 1" in table.notes[0]
+    assert verdict(2 * at["joint_high"])[1]["verdict"] == "outside both"
+    assert overview.floor_check(Source(rows, made_up.METRICS)) is None  # no null scores are stored
+    sefa = Source(rows[rows["method"] != "random"], made_up.METRICS, nulls=nulls)
+    assert overview.floor_check(sefa) is None
+
+
 def test_the_control_table_sets_false_positives_against_the_real_clients(source, rows):
     table = overview.control(source, ("full", "full_b"))
     own = rows[(rows["client"] == "full_b") & (rows["protocol"] == "greedy") & (rows["method"] == "sefa")]
