@@ -58,8 +58,9 @@ def summary_figure(source: Source, path: Path) -> Path | None:
             for axis in axes[len(panels):]:
                 axis.set_axis_off()
         figure.suptitle(textwrap.fill(source.caption(), int(16 * width)), fontsize=8, color=INK)
-        figure.legend(handles=_legend(short), loc="outside lower center", ncols=min(5, 2 * columns), frameon=False,
-                      fontsize=8)
+        methods = {entry.method for _, entries, _ in blocks for entry in entries}
+        figure.legend(handles=_legend(methods, short), loc="outside lower center",
+                      ncols=min(5, 2 * columns), frameon=False, fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}")
         figure.savefig(temporary, format="png", metadata={"Software": None})
@@ -105,11 +106,12 @@ def _style(entry: Entry) -> tuple[str, str]:
     return {FLOOR: (FLOOR_COLOUR, "s"), CEILING: (CEILING_COLOUR, "^")}.get(entry.method, (METHOD_COLOUR, "o"))
 
 
-def _legend(short: bool) -> list:
+def _legend(methods: set[str], short: bool) -> list:
     def dot(colour: str, marker: str, label: str, dash: str = "-") -> Line2D:
         return Line2D([], [], color=colour, marker=marker, ls=dash, ms=5.5, mec="white", label=label)
 
-    handles = [dot(METHOD_COLOUR, "o", "mean, 95% over GANs"), dot(FLOOR_COLOUR, "s", f"floor: {FLOOR}", "--"),
-               dot(CEILING_COLOUR, "^", f"ceiling: {CEILING} (supervised)", "--"),
+    ends = {FLOOR: dot(FLOOR_COLOUR, "s", f"floor: {FLOOR}", "--"),
+            CEILING: dot(CEILING_COLOUR, "^", f"ceiling: {CEILING} (supervised)", "--")}
+    handles = [dot(METHOD_COLOUR, "o", "mean, 95% over GANs"), *(d for name, d in ends.items() if name in methods),
                Patch(color=BAND_COLOUR, label="chance, 95% band")]
     return handles + ([Line2D([], [], ls="", label=f"{DAGGER} fewer steps than published")] if short else [])
