@@ -200,9 +200,14 @@ class Latents(_Strict):
 
 
 class Chance(_Strict):
-    """How many runs of the random method per GAN, each on latents of its own, chance levels are made from."""
+    """How many runs of the random method per GAN, each on latents of its own, chance levels are made from.
+
+    ``reference``: of the suite's reference GAN, where not as many as of the others. It is in every pair of most tables,
+    so their bands hang on its runs most of all.
+    """
 
     runs: Annotated[int, Field(strict=True, ge=2)]
+    reference: Annotated[int, Field(strict=True, ge=2)] | None = None
 
 
 class Ratio(_Strict):

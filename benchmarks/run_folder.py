@@ -162,7 +162,7 @@ def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:
     return {"alpha": job.suite.alpha, "split": "none" if published else job.profile.latents.model_dump(),
             "sign": "signed" if published else "sign-free", "changes": "probabilities" if published
             else "logits in units of each attribute's spread", "bootstrap": job.profile.bootstrap,
-            "chance": job.profile.chance.model_dump(), "params": job.method(entry).params(),
+            "chance": job.profile.chance.model_dump(exclude_none=True), "params": job.method(entry).params(),
             "oracle": plan.bench._marks["oracle"],
             "extractor": plan.bench.extractor_mark(job.extractor(entry)) if "extractor" in job.method(entry).needs
             else "none", **own}

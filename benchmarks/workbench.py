@@ -236,8 +236,9 @@ class Workbench:
 
     def bank_steps(self, gan: str) -> tuple[Step, ...]:
         """Responses of the random runs of one GAN that chance levels are made from, one step a run."""
-        return self._once(("bank", gan), lambda: tuple(self._bank_step(gan, run)
-                                                       for run in range(self.job.profile.chance.runs)))
+        chance = self.job.profile.chance
+        runs = chance.reference or chance.runs if gan == self.job.suite.reference else chance.runs
+        return self._once(("bank", gan), lambda: tuple(self._bank_step(gan, run) for run in range(runs)))
 
     def _bank_step(self, gan: str, run: int) -> Step:
         latents, size = self.job.profile.latents, self.job.suite.n_directions

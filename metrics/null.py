@@ -61,12 +61,13 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
 
     A draw takes one of its random runs for each GAN, the same in all cells that have the GAN, and averages over cells:
     so the band knows that cells share GANs, and that a mean over many cells varies less than one. There are few runs
-    per GAN (R). So the draws' variance is scaled by R / (R - 1), the uncertainty of the level itself is added (a
-    prediction interval), and Student's t has the degrees of freedom of Welch and Satterthwaite: R - 1 a GAN where all
-    weigh the same, no more than R - 1 where one GAN, the reference of every pair, decides.
+    per GAN (R, not always the same). So each GAN's share of the draws' variance is scaled by R / (R - 1), the
+    uncertainty of the level itself is added (a prediction interval), and Student's t has the degrees of freedom of
+    Welch and Satterthwaite: R - 1 a GAN where all weigh the same, no more than R - 1 where one GAN, the reference of
+    every pair, decides.
 
     Args:
-        cells: null scores by GANs: [R, R] for (reference, client), [R] for (GAN,). NaNs are left out.
+        cells: null scores by GANs: [R, S] for (reference, client), [R] for (GAN,). NaNs are left out.
         bounds: the metric's; the band is cut to them.
         seeds: over how many seeds the method's mean is taken.
         coverage: how many of such means the band holds, of 1.
@@ -78,32 +79,39 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
         return Band(np.nan, np.nan, np.nan)
     level = float(np.mean([np.nanmean(scores) for scores in tables.values()]))
     gans = sorted({gan for key in tables for gan in key})
-    runs = min(min(scores.shape) for scores in tables.values())
-    if runs < 2:
+    runs = {gan: min(scores.shape[key.index(gan)] for key, scores in tables.items() if gan in key) for gan in gans}
+    if min(runs.values()) < 2:
         return Band(level, np.nan, np.nan)
-    chosen = np.random.default_rng(0).integers(runs, size=(draws, len(gans)))
+    sizes = np.array([runs[gan] for gan in gans])
+    chosen = np.random.default_rng(0).integers(sizes, size=(draws, len(gans)))
     column = {gan: chosen[:, i] for i, gan in enumerate(gans)}
     drawn = np.array([scores[tuple(column[gan] for gan in key)] for key, scores in tables.items()])
     counted = np.isfinite(drawn)
     means = np.where(counted, drawn, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
-    variance = means.var() * runs / (runs - 1)
-    half = stats.t.ppf((1 + coverage) / 2, _freedom(tables, gans, runs)) * np.sqrt(variance * (1 / seeds + 1 / runs))
+    weights = _spread_by_gan(tables, runs)
+    weights = weights if weights.any() else np.ones(len(gans))
+    ahead = 1 / seeds + 1 / sizes  # of a GAN's variance: of a mean over new runs, and of the level of the old ones
+    share = weights * (1 - 1 / sizes)  # of the draws' variance
+    variance = means.var() * (weights * ahead).sum() / share.sum()
+    freedom = (weights * ahead).sum() ** 2 / (np.square(weights * ahead) / (sizes - 1)).sum()
+    half = stats.t.ppf((1 + coverage) / 2, freedom) * np.sqrt(variance)
     return Band(level, float(max(level - half, bounds[0])), float(min(level + half, bounds[1])))
 
 
-def _freedom(tables: Mapping[Gans, np.ndarray], gans: Sequence[str], runs: int) -> float:
-    """Degrees of freedom of a variance that is a sum over GANs (Satterthwaite, 1946, Biometrics Bulletin 2)."""
-    effects = {gan: np.zeros(runs) for gan in gans}
+def _spread_by_gan(tables: Mapping[Gans, np.ndarray], runs: Mapping[str, int]) -> np.ndarray:
+    """The variance that each GAN's runs bring into a sum over cells, in the order of ``runs``.
+
+    Weights for degrees of freedom (Satterthwaite, 1946, Biometrics Bulletin 2).
+    """
+    effects = {gan: np.zeros(n) for gan, n in runs.items()}
     for key, scores in tables.items():
+        scores = scores[tuple(slice(runs[gan]) for gan in key)]
         for axis, gan in enumerate(key):
-            others = np.moveaxis(scores, axis, 0)[:runs].reshape(runs, -1)
+            others = np.moveaxis(scores, axis, 0).reshape(runs[gan], -1)
             known = np.isfinite(others)
             means = np.where(known, others, 0).sum(1) / np.maximum(known.sum(1), 1)
             effects[gan] += np.where(known.any(1), means - np.nanmean(scores), 0)
-    variances = np.array([effect.var(ddof=1) for effect in effects.values()])
-    if not variances.any():
-        return len(gans) * (runs - 1)
-    return float(variances.sum() ** 2 / (np.square(variances) / (runs - 1)).sum())
+    return np.array([effect.var(ddof=1) for effect in effects.values()])
 
 
 def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> float:

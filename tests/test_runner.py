@@ -5,11 +5,13 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from tiny import arguments, start
 
 from benchmarks.cli import main
+from results.nulls import read_nulls
 from results.rows import COLUMNS
 
 METHODS = "random,sefa,latentclr"
@@ -176,3 +178,16 @@ def test_a_failing_method_is_reported_and_the_others_finish(extra_methods, tmp_p
     status = table.groupby("method")["status"].agg(set)
     assert status["fails"] == {"failed"} and status["refuses"] == {"not_applicable"} and "ok" in status["random"]
     assert table.loc[table["method"] == "refuses", "reason"].str.contains("no tail").all()
+
+
+def test_the_reference_may_have_more_chance_runs(tmp_path):
+    args = arguments(tmp_path, "run", "store", "random", "--metrics", "alignment,effect", "--workers", "1")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(path.read_text().replace("chance: {runs: 2}", "chance: {runs: 2, reference: 3}"))
+    assert main(args) == 0
+    nulls = read_nulls(tmp_path / "run")
+    assert np.shape(nulls["full",]["effect/headline"]) == (3,)
+    assert np.shape(nulls["no_hats",]["effect/headline"]) == (2,)
+    assert np.shape(nulls["full", "no_hats"]["alignment/greedy"]) == (3, 2)
+    table = pd.read_csv(tmp_path / "run" / "rows.csv").query("metric == 'effect'")
+    assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
