@@ -101,7 +101,8 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
 def _spread_by_gan(tables: Mapping[Gans, np.ndarray], runs: Mapping[str, int]) -> np.ndarray:
     """The variance that each GAN's runs bring into a sum over cells, in the order of ``runs``.
 
-    Weights for degrees of freedom (Satterthwaite, 1946, Biometrics Bulletin 2).
+    A band needs only their proportions: for what each GAN's number of runs adds, and for degrees of freedom
+    (Satterthwaite, 1946, Biometrics Bulletin 2).
     """
     effects = {gan: np.zeros(n) for gan, n in runs.items()}
     for key, scores in tables.items():

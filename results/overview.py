@@ -144,6 +144,11 @@ def header(source: Source, metric: str, group: str = HEADLINE) -> str:
     return name if group == HEADLINE else f"{name}\n{group}"
 
 
+def in_one_line(text: str, separator: str = " ") -> str:
+    """A ``header`` without its line breaks."""
+    return text.replace("_\n", "_").replace("\n", separator)
+
+
 def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
     own = [s for s in summaries if s.entry.by_index == by_index and math.isfinite(s.chance)]
     if not own:
@@ -174,15 +179,16 @@ def floor_check(source: Source) -> Table | None:
     """
     floors = [s for kind in ("pair", "single") for own in headline_summaries(source, kind).values() for s in own
               if s.entry.method == aggregate.FLOOR and not s.entry.variant and s.values]
+    coverage = 1 - 0.05 / max(len(floors), 1)  # Bonferroni
     lines, data = {}, []
     for s in floors:
-        joint = source.chance(s.metric, s.protocol, list(s.values), s.n_seeds, 1 - 0.05 / len(floors))
+        joint = source.chance(s.metric, s.protocol, list(s.values), s.n_seeds, coverage)
         if joint is None or not math.isfinite(joint[1]):
             continue
         group, digits = aggregate.group_of(s.protocol), source.digits(s.metric)
         verdict = ("inside" if s.chance_low <= s.mean <= s.chance_high else
                    "outside its own" if joint[1] <= s.mean <= joint[2] else "outside both")
-        lines[header(source, s.metric, group).replace("_\n", "_").replace("\n", " ")] = {
+        lines[in_one_line(header(source, s.metric, group))] = {
             "random": number(s.mean, digits), "chance": number(s.chance, digits),
             "band of\none score": f"[{number(s.chance_low, digits)}, {number(s.chance_high, digits)}]",
             "band of\nall scores": f"[{number(joint[1], digits)}, {number(joint[2], digits)}]", "random is": verdict}
@@ -193,8 +199,8 @@ def floor_check(source: Source) -> Table | None:
         return None
     inside = sum(row["verdict"] == "inside" for row in data)
     notes = (f"random is inside the band of one score in {inside} of {len(data)}; at chance, 95% of means are "
-             f"inside theirs. Each band of the last kind holds {100 * (1 - 0.05 / len(floors)):.1f}% (Bonferroni), so "
-             "that at chance all are inside in 95% of runs or more: outside both, the score or its chance is wrong.",)
+             f"inside theirs. Each band of the last kind holds {100 * coverage:.1f}% (Bonferroni), so that at "
+             "chance all are inside in 95% of runs or more: outside both, suspect the score or its chance.",)
     return Table("floor_check", "Is random at chance?", frame_of(lines).rename_axis("score"), pd.DataFrame(data),
                  source.caption(), notes)
 

@@ -110,7 +110,7 @@ def test_a_gan_in_every_cell_makes_the_band_of_the_mean_wide():
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_band_holds_95_percent_where_the_reference_has_more_runs(seeds):
-    """Seven clients of one reference that decides: 12 runs of it and 3 of each client, at the cost of 4 or 5 of all."""
+    """Seven clients of one reference that decides: 12 runs of it and 3 of each client, at the cost of 4 of all."""
     rng = np.random.default_rng(1)
 
     def score(reference, clients):
@@ -122,9 +122,9 @@ def test_the_band_holds_95_percent_where_the_reference_has_more_runs(seeds):
         found = band(nulls, seeds=seeds, draws=400)
         return found.low <= new <= found.high, found.high - found.low
 
-    many, few = (np.array([inside(*sizes) for _ in range(400)]).mean(0) for sizes in ((12, 3), (4, 4)))
-    assert 0.92 <= many[0] <= 0.98 and 0.9 <= few[0] <= 0.98
-    assert many[1] < 0.8 * few[1]
+    many, few = (np.array([inside(*sizes) for _ in range(2000)]).mean(0) for sizes in ((12, 3), (4, 4)))
+    assert 0.935 <= many[0] <= 0.965 and 0.925 <= few[0] <= 0.965  # with 4 runs a little under 95%
+    assert many[1] < 0.75 * few[1]
 
 
 def test_the_null_is_the_whole_protocol(banks):
