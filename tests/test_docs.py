@@ -135,3 +135,40 @@ def test_quoted_means_of_published_tables():
     assert len(found) == 8
     for row, (title, name) in itertools.product(found, columns.items()):
         assert float(row[title]) == pytest.approx(mean(name, code(row["published name"])), abs=6e-4), (row, title)
+
+
+# -- figures of the ablations ------------------------------------------------------------------------------
+def stored(name: str, metric: str, *, protocol: str = "headline") -> dict[str, float]:
+    """Method and variant -> mean, from the reference rows of a suite on the mini profile."""
+    with open(ROOT / f"results/reference/{name}-mini.csv", encoding="utf-8") as file:
+        return {f"{row['method']}[{row['variant']}]" if row["variant"] else row["method"]: float(row["mean"])
+                for row in csv.DictReader(file) if row["metric"] == metric and row["protocol"] == protocol}
+
+
+def figures(text: str) -> list[float]:
+    """Numbers with a decimal point, in order."""
+    return [float(n) for n in re.findall(r"(?<![\w.\[])\d+\.\d+", text)]
+
+
+def test_quoted_figures_of_the_attention_ablation():
+    n, s, effect = (stored("attention_ablation", metric) for metric in ("n_discov", "s_disen", "effect"))
+    said = DOCUMENTED["sefa+attention"].split("attention_ablation-mini.csv", 1)[1]
+    bi, pt = "+attention[bi]", "+attention[pt]"
+    wanted = [x[key] for x, base in ((n, "sefa"), (s, "sefa"), (n, "ganspace"), (s, "ganspace"))
+              for key in (base + bi, base + pt, base)]
+    attended = [effect[base + kind] for base in ("sefa", "ganspace") for kind in (bi, pt)]
+    wanted += [min(attended), max(attended), effect["sefa"], effect["ganspace"]]
+    wanted += [s[f"contrafeat[{kind}]"] for kind in ("bi", "bi-no_focus", "bi-pooled")]
+    assert figures(said) == pytest.approx(wanted, rel=5e-3, abs=6e-3)
+
+
+def test_quoted_figures_of_the_density_ratio_ablation():
+    alignment, recovery = (stored("xga_dre_ablation", metric, protocol="greedy")
+                           for metric in ("alignment", "attribute_recovery"))
+    said = COMPARED.split("xga_dre_ablation-mini.csv", 1)[1].split("inside the band", 1)[0]
+    released = ("xga[log_release-1]", "xga[log_release-5]")
+    kliep, log = ([value for name, value in recovery.items() if f"[{loss}-" in name] for loss in ("kliep", "log"))
+    wanted = [*(alignment[name] for name in released), alignment["xga[lambda_b=0]"], recovery["xga[lambda_b=0]"],
+              min(kliep), max(kliep), min(log), max(log)]
+    assert figures(said) == pytest.approx(wanted, abs=6e-3)
+    assert [recovery[name] for name in released] == pytest.approx([recovery["xga[lambda_b=0]"]] * 2, abs=6e-4)

@@ -59,3 +59,25 @@ def test_every_link_leads_somewhere(target):
 def test_the_table_of_folders_is_true():
     for folder in re.findall(r"^\| `([\w/]+/)`", README, re.M):
         assert (ROOT / folder).is_dir(), folder
+
+
+def test_the_table_of_scores_is_that_of_the_stored_rows():
+    """Scores of single GANs, and of pairs where method and table have the same: xGA's, which are with the reference."""
+    stored = pd.read_csv(ROOT / "results/reference/celeba_subsets-mini-all.csv", keep_default_na=False)
+    means = stored.set_index(["method", "metric", "protocol"])["mean"].to_dict()
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")]
+                        for line in README.splitlines() if line.startswith("|") and line.count("|") == 15]
+    shown, compared = set(), 0
+    for name, *cells in rows:
+        method, _, pairing = name.removesuffix(" †").replace(" †", "").partition(", by ")
+        shown.add(method)
+        for title, cell in zip(header[1:], cells, strict=True):
+            metric = title.replace("_<br>", "_").split()[0]
+            protocol = (pairing or "greedy") + ("-centred" if "centred" in title else "")
+            key = (method, metric, "headline")
+            if key not in means and method in ("xga", "xga-release"):
+                key = (method, metric, protocol)
+            if key in means and cell[:1] not in ("", "·"):
+                assert float(cell.split()[0].split("°")[0]) == pytest.approx(means[key], abs=6e-3), (key, cell)
+                compared += 1
+    assert shown - {"chance"} == set(stored["method"]) and compared > 120
