@@ -112,7 +112,10 @@ def _bar(plan: Plan, ids: list[str]) -> tqdm:
 
 
 def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record]:
-    return {n: done[n] for n in cell.needs if n in done and done[n]["status"] != "ok"}
+    # A cell of pools is for all extractors at once: where one has failed, each cell that needs a pool makes its own,
+    # so that only those of the broken extractor fail, with its reason.
+    return {n: done[n] for n in cell.needs
+            if n in done and done[n]["status"] != "ok" and plan.cells[n].kind != "pool"}
 
 
 def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:

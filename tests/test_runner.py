@@ -11,6 +11,7 @@ import pytest
 from tiny import arguments, start
 
 from benchmarks.cli import main
+from oracles.efficientnet import EfficientNetLite0
 from results.nulls import read_nulls
 from results.rows import COLUMNS
 
@@ -191,3 +192,43 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     assert np.shape(nulls["full", "no_hats"]["alignment/greedy"]) == (3, 2)
     table = pd.read_csv(tmp_path / "run" / "rows.csv").query("metric == 'effect'")
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
+
+
+PAIR_SUITE = """\
+suite: two_extractors
+version: 1
+title: the same method with two extractors
+zoo: mini
+oracle: scorer
+extractor: efficientnet_lite0
+gans: [full, no_hats]
+reference: full
+alpha: 3.0
+n_directions: 16
+n_common: 12
+methods:
+  - random
+  - {name: xga, variant: sound}
+  - {name: xga, variant: broken, extractor: {name: efficientnet_lite0, input_size: 64}}
+metrics: [alignment]
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_extractor_that_fails_takes_only_its_own_cells(tmp_path, monkeypatch, workers):
+    features = EfficientNetLite0.features
+
+    def fails_at_64(self, images):
+        if self.input_size == 64:
+            raise RuntimeError("out of memory")
+        return features(self, images)
+    monkeypatch.setattr(EfficientNetLite0, "features", fails_at_64)
+    path = tmp_path / "suite.yaml"
+    path.write_text(PAIR_SUITE)
+    args = arguments(tmp_path, "run", "store", "random,xga", "--workers", str(workers))
+    assert main([str(path) if word == "celeba_subsets" else word for word in args]) == 1
+    cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False).set_index("cell")
+    assert (cells.loc[cells["kind"] == "pool", "status"] == "failed").all()
+    by_variant = cells[cells["method"] == "xga"].groupby("variant")["status"].agg(set)
+    assert by_variant["sound"] == {"ok"} and by_variant["broken"] == {"failed"}
+    assert cells.loc["discover/xga[broken]/full-no_hats/seed0", "reason"] == "RuntimeError: out of memory"
