@@ -20,7 +20,8 @@ class Cell:
         id: ``kind/...``, unique in its plan and a valid relative path.
         kind: "pool", "bank", "chance", "discover", "evaluate", "score" or "sheet".
         gans: one GAN or a (reference, client) pair.
-        needs: ids of cells that should be done before (the store would make them all the same, only later).
+        needs: ids of cells that should be done before (the store would make them all the same, only later). Where one
+            fails this one is not tried, unless it was of pools, which the cell then makes for itself.
         steps: the artifacts that it makes.
         weight: rough cost in plain images, for the remaining time.
         extractors: of pools. metric: of an evaluation.

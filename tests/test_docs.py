@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import yaml
+from quoted import figures, rounds
 from tiny import ROOT
 
 from methods.registry import build, load_all
@@ -145,9 +146,10 @@ def stored(name: str, metric: str, *, protocol: str = "headline") -> dict[str, f
                 for row in csv.DictReader(file) if row["metric"] == metric and row["protocol"] == protocol}
 
 
-def figures(text: str) -> list[float]:
-    """Numbers with a decimal point, in order."""
-    return [float(n) for n in re.findall(r"(?<![\w.\[])\d+\.\d+", text)]
+def assert_quoted(text: str, wanted: list[float]) -> None:
+    """The figures of a text are ``wanted``, in order, as rounded as they are printed."""
+    for printed, value in zip(figures(text), wanted, strict=True):
+        assert rounds(printed, value), (printed, value)
 
 
 def test_quoted_figures_of_the_attention_ablation():
@@ -159,7 +161,7 @@ def test_quoted_figures_of_the_attention_ablation():
     attended = [effect[base + kind] for base in ("sefa", "ganspace") for kind in (bi, pt)]
     wanted += [min(attended), max(attended), effect["sefa"], effect["ganspace"]]
     wanted += [s[f"contrafeat[{kind}]"] for kind in ("bi", "bi-no_focus", "bi-pooled")]
-    assert figures(said) == pytest.approx(wanted, rel=5e-3, abs=6e-3)
+    assert_quoted(said, wanted)
 
 
 def test_quoted_figures_of_the_density_ratio_ablation():
@@ -170,5 +172,5 @@ def test_quoted_figures_of_the_density_ratio_ablation():
     kliep, log = ([value for name, value in recovery.items() if f"[{loss}-" in name] for loss in ("kliep", "log"))
     wanted = [*(alignment[name] for name in released), alignment["xga[lambda_b=0]"], recovery["xga[lambda_b=0]"],
               min(kliep), max(kliep), min(log), max(log)]
-    assert figures(said) == pytest.approx(wanted, abs=6e-3)
+    assert_quoted(said, wanted)
     assert [recovery[name] for name in released] == pytest.approx([recovery["xga[lambda_b=0]"]] * 2, abs=6e-4)

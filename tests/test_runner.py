@@ -1,6 +1,7 @@
 """The main job on a tiny profile: the same numbers however it is run, and no finished work is ever lost."""
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -8,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import arguments, start
+from tiny import ROOT, arguments, start
 
 from benchmarks.cli import main
 from oracles.efficientnet import EfficientNetLite0
@@ -194,23 +195,11 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
 
 
-PAIR_SUITE = """\
-suite: two_extractors
-version: 1
-title: the same method with two extractors
-zoo: mini
-oracle: scorer
-extractor: efficientnet_lite0
-gans: [full, no_hats]
-reference: full
-alpha: 3.0
-n_directions: 16
-n_common: 12
+TWO_EXTRACTORS = """\
 methods:
   - random
   - {name: xga, variant: sound}
   - {name: xga, variant: broken, extractor: {name: efficientnet_lite0, input_size: 64}}
-metrics: [alignment]
 """
 
 
@@ -224,9 +213,10 @@ def test_an_extractor_that_fails_takes_only_its_own_cells(tmp_path, monkeypatch,
         return features(self, images)
     monkeypatch.setattr(EfficientNetLite0, "features", fails_at_64)
     path = tmp_path / "suite.yaml"
-    path.write_text(PAIR_SUITE)
-    args = arguments(tmp_path, "run", "store", "random,xga", "--workers", str(workers))
-    assert main([str(path) if word == "celeba_subsets" else word for word in args]) == 1
+    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(?m)^methods: core.*\n", TWO_EXTRACTORS, shipped), encoding="utf-8")
+    args = arguments(tmp_path, "run", "store", "random,xga", "--workers", str(workers), "--suite", str(path))
+    assert main(args) == 1
     cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False).set_index("cell")
     assert (cells.loc[cells["kind"] == "pool", "status"] == "failed").all()
     by_variant = cells[cells["method"] == "xga"].groupby("variant")["status"].agg(set)
