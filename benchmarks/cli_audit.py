@@ -51,11 +51,10 @@ def audit(args: argparse.Namespace) -> int:
     store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
     out = args.out or RUNS / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
     device = _device(args.device)
-    import torch
-
     from benchmarks.audit.run import audit as run
+    from benchmarks.cpu import use_one_thread
     if device == "cpu":
-        torch.set_num_threads(1)  # one thread, one order of sums: as in a run
+        use_one_thread()  # as in a run
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,
                  control=tuple(args.control) if args.control else None, profile=profile, seed=args.seed,
                  steps=args.steps, device=device, store=store, command=["run_bench.py", *sys.argv[1:]],

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from benchmarks.cpu import use_one_thread
 from benchmarks.job import Job
 from benchmarks.plan import Cell, Plan
 from benchmarks.scoring import Scorer
@@ -119,7 +120,7 @@ def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record
 
 
 def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:
-    torch.set_num_threads(1)
+    use_one_thread()
     done: dict[str, Record] = {}
     with _bar(plan, ids) as bar:
         for i in ids:
@@ -174,7 +175,7 @@ def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[R
 
 def _start(job: Job, shares) -> None:
     global _plan, _shares
-    torch.set_num_threads(1)
+    use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":  # a worker must not outlive a parent that is killed (PR_SET_PDEATHSIG)

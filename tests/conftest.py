@@ -5,6 +5,6 @@ import os
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 
-import torch  # noqa: E402
+from benchmarks.cpu import use_one_thread  # noqa: E402
 
-torch.set_num_threads(1)
+use_one_thread()

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.generators.layouts import detect_layout, from_rosinality, to_ada
 from benchmarks.generators.stylegan2 import StyleGAN2
-from benchmarks.generators.stylegan2_layers import Blur, upsample
+from benchmarks.generators.stylegan2_layers import Blur, StyledConv, upsample
 
 GOLDEN = Path(__file__).parent / "golden"
 ADA, COND, ROSINALITY = "stylegan2_ada", "stylegan2_ada_cond", "stylegan2_rosinality"
@@ -142,6 +142,17 @@ def test_activations_are_those_of_the_image():
         assert list(seen) == list(net.layer_names[: i + 1])  # nothing after it
     with pytest.raises(ValueError, match="no layer 'b64.conv0'"):
         net.activations(w, "b64.conv0")
+
+
+@pytest.mark.parametrize("noise", ["const", "random", "none"])
+def test_every_layer_on_a_cpu_keeps_the_layout_that_convolutions_are_quick_in(noise):
+    net, kept = tiny(), []
+    for module in net.modules():
+        if isinstance(module, StyledConv):
+            module.register_forward_hook(lambda _, args, out: kept.append(
+                out.is_contiguous(memory_format=torch.channels_last)))
+    net.synthesize(sample(2, 16), "w", noise_mode=noise, rng=torch.Generator())
+    assert kept == [True] * 5
 
 
 def test_affine_weights_follow_the_rows_of_wplus():

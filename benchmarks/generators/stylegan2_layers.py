@@ -1,8 +1,8 @@
 """Layers of StyleGAN2 in plain PyTorch: trainable, differentiable twice, and quick on a CPU.
 
-Two things differ from the released code in how, not in what. Styles scale the *activations* and demodulation
-scales the output (equal to modulating the weights, since a convolution is linear), so that a batch shares its
-weights. The 4x4 low-pass runs along each axis in turn: on a CPU and up to 64 pixels as a product with a band
+Two things differ from the released code in how, not in what. In 3x3 convolutions styles scale the *activations* and
+demodulation scales the output (equal to modulating the weights, since a convolution is linear), so that a batch shares
+its weights. The 4x4 low-pass runs along each axis in turn: on a CPU and up to 64 pixels as a product with a band
 matrix (2 to 3 times quicker there than additions), else as shifted additions.
 
 Modules, parameters and buffers have the names of the ADA release (arXiv:2006.06676).
@@ -162,6 +162,9 @@ class StyledConv(nn.Module):
         shift = self.bias[:, None, None] * GAIN
         if mode != "none":
             shift = shift + self._noise(len(w), mode, rng) * (self.noise_strength * GAIN)
+        shift = shift.to(dtype)
+        if x.device.type == "cpu" and shift.shape[-1] > 1:  # a sum takes the layout of its first term: keep x's
+            shift = shift.reshape(-1, *shift.shape[-3:]).contiguous(memory_format=torch.channels_last)
         x = x.to(dtype) * style.to(dtype)[:, :, None, None]
         weight = self.weight.to(dtype)
         if self.up:
@@ -170,8 +173,8 @@ class StyledConv(nn.Module):
             x = _apply_band(x, self.band.to(dtype)) if bands else Blur.apply(x, 1)
         else:
             x = F.conv2d(x, weight, padding=1)
-        x = torch.addcmul(shift.to(dtype), x, scale.to(dtype)[:, :, None, None])
-        return _clamp(F.leaky_relu(x, SLOPE), clamp)
+        x = torch.addcmul(shift, x, scale.to(dtype)[:, :, None, None])
+        return _clamp(F.leaky_relu(x, SLOPE, inplace=True), clamp)
 
 
 def _clamp(x: Tensor, limit: float) -> Tensor:
@@ -190,10 +193,10 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, clamp: float) -> Tensor:
         """[N, image channels, R, R] in the dtype of x [N, n_in, R, R]."""
-        dtype = x.dtype
         style = self.affine(w) / math.sqrt(self.weight.shape[1])
-        x = F.conv2d(x * style.to(dtype)[:, :, None, None], self.weight.to(dtype), self.bias.to(dtype))
-        return _clamp(x, clamp)
+        weight = (style[:, None] * self.weight.flatten(1)).to(x.dtype)  # smaller than x by far, unlike in StyledConv
+        rgb = torch.baddbmm(self.bias.to(x.dtype)[:, None], weight, x.flatten(2))
+        return _clamp(rgb.unflatten(2, x.shape[2:]), clamp)
 
 
 class Block(nn.Module):

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import torch
-
+from benchmarks.cpu import use_one_thread
 from benchmarks.perf import closed_forms, density_ratios, generators, losses, steps
 from benchmarks.perf.report import Row, table
 from benchmarks.perf.setup import Setup, Sizes
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None, sizes: Sizes | None = None) -> int:
         return 2
     if args.repeats < 1:
         parser.error(f"--repeats {args.repeats}: expected 1 or more")
-    torch.set_num_threads(1)
+    use_one_thread()
     setup = Setup(sizes or Sizes(), args.repeats)
     rows, remarks = [], []
     for name, measure in GROUPS.items():

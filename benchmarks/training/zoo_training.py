@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
+from benchmarks.cpu import use_one_thread
 from benchmarks.data.attributes import DRAWN
 from benchmarks.data.subsets import SUBSETS, lacking
 from benchmarks.training.config import GanConfig
@@ -75,7 +75,7 @@ def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device:
 
 def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, stop_at: float | None, device: str,
           config: GanConfig, compiled: bool, source: CelebASource | None = None) -> None:
-    torch.set_num_threads(1)
+    use_one_thread()
     while stop_at is None or time.time() < stop_at:
         # Read anew in each round: another worker may have finished a turn meanwhile.
         waiting = sorted((seen(name, out_dir), name) for name in names)
