@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from results import overview
 from results.export import to_text
-from results.report import all_tables, sources
-
-SHOWN = ("Headline", "Control")
+from results.report import sources
 
 
 def console_summary(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict, metrics: dict[str, type]) -> str:
     """Headline and control tables of each context in ``rows``; arguments as of ``results.report.make_all``."""
-    parts = [to_text(table) for source, own in sources(rows, cells, provenance, metrics)
-             for chapter, tables in all_tables(source, own).items() if chapter in SHOWN for table in tables]
-    return "\n\n".join(parts)
+    tables = [table for source, _ in sources(rows, cells, provenance, metrics)
+              for table in (*(overview.headline(source, kind) for kind in ("pair", "single")),
+                            *(overview.control(source, pair) for pair in source.controls))]
+    return "\n\n".join(to_text(table) for table in tables if table is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import pandas as pd
 
@@ -118,6 +119,7 @@ def _lines(source: Source, found: dict[tuple[str, str], list[Summary]], feet: Fo
     return lines
 
 
+@lru_cache(maxsize=4)
 def headline_summaries(source: Source, kind: str) -> dict[tuple[str, str], list[Summary]]:
     """{(metric, group of protocols): summaries}, each over the pairs that every method was run on.
 

@@ -26,8 +26,8 @@ def summary_figure(source: Source, path: Path) -> Path | None:
     """Draws the figure to ``path`` (PNG); None, and no file, where there are no headline scores.
 
     One panel a metric, first those of pairs, then those of single GANs. A dot is the mean over pairs or GANs, its bar
-    the 95% interval clustered by GAN; the grey bands are what 95% of random directions get for one pair or GAN; dashed
-    lines carry the floor (random) and the ceiling (interfacegan) through the panel.
+    the 95% interval clustered by GAN; grey bands hold 95% of such means of random directions; dashed lines carry the
+    floor (random) and the ceiling (interfacegan) through the panel.
     """
     blocks = []
     for kind in ("pair", "single"):

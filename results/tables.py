@@ -46,7 +46,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # many tables share one: what is made of it for all of them is kept by identity
 class Source:
     """Rows of one context, and what is needed to lay them out.
 
@@ -102,6 +102,17 @@ class Source:
                coverage: float = 0.95) -> tuple[float, float, float] | None:
         """(level, low, high) of chance for a mean over ``pairs`` and ``seeds``, with the band that holds ``coverage``
         of such means; None unless every null is stored."""
+        asked = (metric, protocol, tuple(pairs), seeds, coverage)
+        if asked not in self._chances:
+            self._chances[asked] = self._chance(*asked)
+        return self._chances[asked]
+
+    @cached_property
+    def _chances(self) -> dict[tuple, tuple[float, float, float] | None]:
+        return {}
+
+    def _chance(self, metric: str, protocol: str, pairs: Sequence[Pair], seeds: int,
+                coverage: float) -> tuple[float, float, float] | None:
         name = f"{metric}/{protocol}"
         cells = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
         if not cells or any(scores is None for scores in cells.values()):
