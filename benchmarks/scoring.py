@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from benchmarks.config import Entry
@@ -15,7 +16,7 @@ from methods.base import NotApplicable
 from metrics import registry
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics.effect import Effect
-from metrics.null import band, null_scores, null_scores_single
+from metrics.null import band, null_pairs, null_scores, null_scores_single
 from results.rows import COLUMNS
 from results.store import Step
 
@@ -95,18 +96,19 @@ class Scorer:
 
         def build(folder: Path) -> None:
             banks = [self.bench.bank(g) for g in gans]
-            needs = "pair" if len(gans) == 2 else "single"
+            if len(gans) == 2:
+                template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
+                needs, null = "pair", partial(null_scores, pairs=null_pairs(*banks, template))
+            else:
+                template = self._single(banks[0][0], 0)
+                needs, null = "single", partial(null_scores_single, runs=banks[0], template=template)
             out = {}
             for metric in self.wanted(needs):
                 for protocol in metric.protocols:
                     if self.unknown(metric, protocol, gans):
                         continue
                     try:
-                        if needs == "pair":
-                            template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
-                            scores = null_scores(metric, protocol, *banks, template)
-                        else:
-                            scores = null_scores_single(metric, protocol, *banks, self._single(banks[0][0], 0))
+                        scores = null(metric, protocol)
                         out[f"{metric.name}/{protocol}"] = {**asdict(band({gans: scores}, metric.bounds)),
                                                             "scores": scores.tolist()}
                     except Inapplicable:

@@ -77,6 +77,7 @@ class PairInputs:
         readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols
             ignore it.
         seed: of the bootstrap.
+        reduced: what metrics have made of the responses, kept for the next metric of the same pair.
     """
 
     reference: Responses
@@ -89,6 +90,7 @@ class PairInputs:
     excluded: tuple[int, ...] = ()
     readable: Sequence[bool] | None = None
     seed: int = 0
+    reduced: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self.n_match, self.names, self.readable, self.reference, self.client)

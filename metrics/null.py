@@ -29,23 +29,29 @@ class Band:
     high: float
 
 
-def null_scores(metric: PairMetric, protocol: str, reference: Sequence[Responses], client: Sequence[Responses],
-                template: PairInputs) -> np.ndarray:
-    """Null scores [R, S] of a pair metric: each random run of the reference against each of the client.
+def null_pairs(reference: Sequence[Responses], client: Sequence[Responses],
+               template: PairInputs) -> list[list[PairInputs]]:
+    """Each random run of the reference against each of the client, for ``null_scores`` of one metric after another.
 
     Args:
         reference, client: responses of the R and S random runs of either GAN; a run has as many directions as a
             method, and latents of its own.
         template: the pair's inputs; everything but its responses and ``paired`` is used (random directions
             correspond by index as well as by anything).
+    """
+    return [[replace(template, reference=a, client=b, paired=True) for b in client] for a in reference]
+
+
+def null_scores(metric: PairMetric, protocol: str, pairs: Sequence[Sequence[PairInputs]]) -> np.ndarray:
+    """Null scores [R, S] of a pair metric on ``null_pairs``.
+
     Returns:
         NaN where a score does not exist.
     Raises:
         Inapplicable: the score does not exist for this pair.
     """
-    cases = [[metric.prepare(replace(template, reference=a, client=b, paired=True), protocol, keep_samples=False)
-              for b in client] for a in reference]
-    return np.array([[_point(metric, case) for case in row] for row in cases])
+    return np.array([[_point(metric, metric.prepare(inputs, protocol, keep_samples=False)) for inputs in row]
+                     for row in pairs])
 
 
 def null_scores_single(metric: SingleMetric, protocol: str, runs: Sequence[Responses],

@@ -109,12 +109,12 @@ class PairMetric(Metric):
         if self.asks_for_missing and not asked:
             raise Inapplicable("the client's subset excludes nothing by its name" if how.published else
                                "no readable attribute is missing from the client's data")
-        reference, client = inputs.reference.attributes(counts), inputs.client.attributes(counts)
-        scale = None if how.published else spread(reference.before, client.before)
-        sides = [_side(responses, scale, inputs.n_match, keep_samples) for responses in (reference, client)]
-        n = min(r.n_samples for r in (reference, client)) - (0 if how.published else inputs.n_match)
+        kept = (how.published, keep_samples)
+        if kept not in inputs.reduced:
+            inputs.reduced[kept] = _sides(inputs, counts, how.published, keep_samples)
+        n = min(r.n_samples for r in (inputs.reference, inputs.client)) - (0 if how.published else inputs.n_match)
         names = tuple(name for name, kept in zip(inputs.names, counts) if kept)
-        return PairCase(how, *sides, inputs.n_common, names, asked, n, inputs.seed)
+        return PairCase(how, *inputs.reduced[kept], inputs.n_common, names, asked, n, inputs.seed)
 
     def point(self, case: PairCase) -> float:
         """The score alone."""
@@ -182,6 +182,12 @@ def magnitude(means: np.ndarray) -> np.ndarray:
 
 def _as_is(means: np.ndarray) -> np.ndarray:
     return means
+
+
+def _sides(inputs: PairInputs, counts: np.ndarray, published: bool, keep_samples: bool) -> tuple[Side, Side]:
+    both = [responses.attributes(counts) for responses in (inputs.reference, inputs.client)]
+    scale = None if published else spread(*(responses.before for responses in both))
+    return tuple(_side(responses, scale, inputs.n_match, keep_samples) for responses in both)
 
 
 def _side(responses: Responses, scale: np.ndarray | None, n_match: int, keep_samples: bool) -> Side:

@@ -9,7 +9,7 @@ from metrics import registry
 from metrics.alignment import Alignment
 from metrics.attribute_recovery import AttributeRecovery
 from metrics.base import Inapplicable
-from metrics.null import band, null_scores, null_scores_single
+from metrics.null import band, null_pairs, null_scores, null_scores_single
 from metrics.s_disen import SDisen
 from metrics.statistics import recovery_chance
 from tests.made_up_responses import distinct, pair, responses, single
@@ -38,7 +38,7 @@ def template(banks, **kwargs):
 
 
 def chance(metric, protocol, banks, **kwargs):
-    return band({("a", "b"): null_scores(metric, protocol, *banks, template(banks, **kwargs))})
+    return band({("a", "b"): null_scores(metric, protocol, null_pairs(*banks, template(banks, **kwargs)))})
 
 
 def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(banks):
@@ -79,8 +79,8 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
         fresh = {g: random_run(g, 100 + i) for g in (a, b)}
         return Alignment().compute(pair(fresh[a], fresh[b], n_match=latents // 2), "greedy", 0).value
 
-    tables = {(a, b): null_scores(Alignment(), "greedy", nulls[a], nulls[b],
-                                  pair(nulls[a][0], nulls[b][0], n_match=latents // 2)) for a, b in fewer}
+    tables = {(a, b): null_scores(Alignment(), "greedy", null_pairs(
+        nulls[a], nulls[b], pair(nulls[a][0], nulls[b][0], n_match=latents // 2))) for a, b in fewer}
     inside, mean_inside, of_mean = [], [], band(tables)
     for i in range(20):
         values = {(a, b): score(a, b, i) for a, b in fewer}
@@ -128,10 +128,10 @@ def test_the_band_holds_95_percent_where_the_reference_has_more_runs(seeds):
 
 
 def test_the_null_is_the_whole_protocol(banks):
-    inputs = template(banks, missing=(3,))
+    pairs = null_pairs(*banks, template(banks, missing=(3,)))  # shared by protocols and metrics, in any order
     for protocol in ("greedy", "greedy-centred"):
         for metric in (Alignment(), AttributeRecovery()):
-            scores = null_scores(metric, protocol, *banks, inputs)
+            scores = null_scores(metric, protocol, pairs)
             again = pair(banks[0][2], banks[1][1], missing=(3,))
             assert scores.shape == (4, 4)
             assert scores[2, 1] == pytest.approx(metric.compute(again, protocol, 0).value, abs=1e-9)
@@ -139,7 +139,7 @@ def test_the_null_is_the_whole_protocol(banks):
 
 def test_reasons_are_kept_and_bands_are_cut_to_the_bounds(banks):
     with pytest.raises(Inapplicable, match="no readable attribute"):
-        null_scores(AttributeRecovery(), "greedy", *banks, template(banks))
+        null_scores(AttributeRecovery(), "greedy", null_pairs(*banks, template(banks)))
     scores = {("a",): np.array([0.0, 0.9, 0.1])}
     assert band(scores).low < 0 and band(scores).high > 1
     assert (band(scores, (0, 1)).low, band(scores, (0, 1)).high) == (0, 1)

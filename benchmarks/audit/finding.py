@@ -20,7 +20,7 @@ from metrics.dead_directions import DeadDirections
 from metrics.effect import Effect
 from metrics.false_alarms import FalseAlarms
 from metrics.matching import Match, cosine, cosine_matrix, match
-from metrics.null import band, null_scores, null_scores_single
+from metrics.null import band, null_pairs, null_scores, null_scores_single
 from metrics.pair import PairCase, Side, magnitude
 from metrics.reliability import Reliability
 from metrics.responses import Responses
@@ -192,7 +192,7 @@ def _pair_row(metric, view: View, banks, resamples: int, what: str, gan: str) ->
     inputs = view.inputs(reverse)
     try:
         score = metric.compute(inputs, INDEX, resamples)
-        null = null_scores(metric, INDEX, a, b, replace(inputs, reference=a[0], client=b[0]))
+        null = null_scores(metric, INDEX, null_pairs(a, b, replace(inputs, reference=a[0], client=b[0])))
     except Inapplicable as reason:
         return {"score": what, "of": gan, "metric": metric.name, "reason": str(reason)}
     return _row(what, gan, metric, score, band({("a", "b"): null}, metric.bounds))
