@@ -26,9 +26,49 @@ def divergences(edited: Tensor, originals: Tensor) -> Tensor:
     return (change / change.norm(dim=2, keepdim=True)).flatten(0, 1)
 
 
+class _Gram(torch.autograd.Function):
+    """x x^T of [R, F]; its gradient is one product more, not the two of a matrix product with itself."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x @ x.T
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return (grad + grad.T) @ ctx.saved_tensors[0]
+
+
+def divergence_cosines(edited: Tensor, originals: Tensor) -> Tensor:
+    """Cosines [K * N, K * N] of the ``divergences`` of edited [K * N, F] and originals [N, F], of rows of any length.
+
+    The change e/|e| - o/|o| of unit features points where e - |e| o/|o| does, and one matrix has all lengths and all
+    products: half as many passes over [K * N, F], which are what a step costs at an early layer. A change that is only
+    rounding is none, and has NaN.
+    """
+    edited = edited.unflatten(0, (-1, len(originals)))
+    size = edited.norm(dim=2, keepdim=True)
+    change = torch.addcmul(edited, size, F.normalize(originals, dim=1), value=-1)
+    products = _Gram.apply(change.flatten(0, 1))
+    lengths = products.diagonal().sqrt()
+    lengths = lengths.where(lengths > 4 * torch.finfo(size.dtype).eps * size.detach().flatten(), math.nan)
+    return products / (lengths * lengths[:, None])
+
+
 def latentclr_loss(features: Tensor, k: int, temperature: float = 0.5, absolute: bool = True,
                    reduction: str = "mean") -> tuple[Tensor, Tensor]:
-    """(loss, accuracy) of divergence features: same-direction rows should be alike, others not.
+    """``latentclr_loss_of_cosines`` of divergence features [k * B, F], direction-major, used as they are."""
+    return latentclr_loss_of_cosines(features @ features.T, k, temperature, absolute, reduction)
+
+
+def latentclr_loss_of_cosines(similar: Tensor, k: int, temperature: float = 0.5, absolute: bool = True,
+                              reduction: str = "mean") -> tuple[Tensor, Tensor]:
+    """(loss, accuracy) of divergences: those of one direction should be alike, others not.
 
     With ``e = exp(temperature * x_r . x_p)`` (of ``|x_r . x_p|`` if ``absolute``): mean over rows r of
     ``-log(pos / neg)``, pos the mean (or sum) of e over the other samples of r's direction, neg over all samples of
@@ -36,27 +76,26 @@ def latentclr_loss(features: Tensor, k: int, temperature: float = 0.5, absolute:
     the temperature *multiplies*, as in the official code.
 
     Args:
-        features: [k * B, F], direction-major, B of at least 2; used as they come, not normalised.
+        similar: x_r . x_p of all rows [k * B, k * B], direction-major, B of at least 2.
         k: number of directions, at least 2.
     Raises:
         ValueError: no such reduction, or there are no two rows of one direction or no two directions.
     """
-    batch = len(features) // max(k, 1)
-    if k < 2 or batch < 2 or batch * k != len(features):
+    batch = len(similar) // max(k, 1)
+    if k < 2 or batch < 2 or batch * k != len(similar):
         raise ValueError(f"latentclr_loss: expected k >= 2 directions of 2 or more rows each, got k={k} and "
-                         f"{len(features)} rows")
+                         f"{len(similar)} rows")
     if reduction not in REDUCTIONS:
         raise ValueError(f"latentclr_loss: reduction={reduction!r}, expected one of {', '.join(REDUCTIONS)}")
-    similar = features @ features.T
     logits = temperature * (similar.abs() if absolute else similar)
-    direction = torch.arange(k, device=features.device).repeat_interleave(batch)
+    direction = torch.arange(k, device=similar.device).repeat_interleave(batch)
     same = direction[:, None] == direction
-    itself = torch.eye(len(features), dtype=torch.bool, device=features.device)
+    itself = torch.eye(len(similar), dtype=torch.bool, device=similar.device)
     positive = logits.masked_fill(~same | itself, -math.inf).logsumexp(dim=1)
     negative = logits.masked_fill(same, -math.inf).logsumexp(dim=1)
     if reduction == "mean":
         positive = positive - math.log(batch - 1)
-        negative = negative - math.log(len(features) - batch)
+        negative = negative - math.log(len(similar) - batch)
     return (negative - positive).mean(), (positive > negative).float().mean()
 
 

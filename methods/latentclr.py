@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.generators.base import Generator
-from methods._contrastive import REDUCTIONS, divergences, latentclr_loss, unit_features
+from methods._contrastive import REDUCTIONS, divergence_cosines, latentclr_loss_of_cosines
 from methods._models import MODELS, DirectionModel
 from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
@@ -22,7 +22,7 @@ class LatentCLR(DirectionMethod):
     """Contrastive directions (Yueksel, Simsar, Er & Yanardag, ICCV 2021, arXiv:2104.00820, Sec. 3).
 
     Edits of one direction should change the features of an early layer alike, whatever the latent, and unlike those
-    of other directions: ``latentclr_loss`` on unit changes of unit features, Adam, frozen generator.
+    of other directions: ``latentclr_loss_of_cosines`` of unit changes of unit features, Adam, frozen generator.
 
     The defaults are published ones, of several places: ``"global"`` vectors are the official configuration's default
     and what xGA (CVPR 2023) trained for its tables, also at the first layer (``conv1``) and with alpha 3, the strength
@@ -94,11 +94,11 @@ class LatentCLR(DirectionMethod):
         edited = model.shift(latents, self.alpha, range(self.n_directions))
         with torch.no_grad():
             maps = generator.activations(latents, layer, space)
+            originals = maps.flatten(1).float()
         rows = max(1, chunk * generator.resolution // maps.shape[-1])  # a small layer is quicker with more at a time
-        edits = torch.cat([unit_features(generator.activations(part, layer, space)) for part in edited.split(rows)])
-        originals = unit_features(maps)
-        return latentclr_loss(divergences(edits, originals), self.n_directions, self.temperature, self.absolute,
-                              self.reduction)
+        edits = torch.cat([generator.activations(part, layer, space).flatten(1) for part in edited.split(rows)])
+        return latentclr_loss_of_cosines(divergence_cosines(edits.float(), originals), self.n_directions,
+                                         self.temperature, self.absolute, self.reduction)
 
     def _layer(self, generator: Generator) -> str:
         if isinstance(self.layer, str):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from benchmarks.counting import count_images
 from benchmarks.generators.base import Generator
 from methods import _training
-from methods._contrastive import divergences, latentclr_loss, unit_features
+from methods._contrastive import divergence_cosines, divergences, latentclr_loss, unit_features
 from methods._models import GlobalModel, LinearModel, MlpModel
 from methods._training import train
 from methods.base import Context, DiscoveryError
@@ -80,6 +81,29 @@ def test_divergences_and_the_gradient_through_them():
     assert_close(rows.detach(), GOLDEN["divergence_features"], rtol=1e-5, atol=1e-6)
     latentclr_loss(rows, 5)[0].backward()
     assert_close(edited.grad, GOLDEN["edited_feats_grad_abs_mean"], rtol=1e-4, atol=1e-6)
+
+
+def test_cosines_of_divergences_are_theirs_at_any_length_of_the_features():
+    rng = torch.Generator().manual_seed(0)
+    edited, originals = (GOLDEN[name].double() for name in ("edited_feats", "orig_feats"))
+    edited, originals = (x * torch.rand(len(x), 1, generator=rng, dtype=x.dtype).add(0.5) for x in (edited, originals))
+    weights = torch.randn(len(edited), len(edited), generator=rng, dtype=torch.float64)  # not symmetric
+
+    def gradient(cosines):
+        x = edited.clone().requires_grad_()
+        found = cosines(x)
+        (found * weights).sum().backward()
+        return found.detach(), x.grad
+
+    def long_way(x):
+        rows = divergences(F.normalize(x, dim=1), F.normalize(originals, dim=1))
+        return rows @ rows.T
+
+    for short, long in zip(gradient(lambda x: divergence_cosines(x, originals)), gradient(long_way), strict=True):
+        assert_close(short, long, rtol=1e-9, atol=1e-9)
+    same = edited.clone()
+    same[0] = 2 * originals[0]
+    assert divergence_cosines(same, originals)[0].isnan().all()  # a change of nothing stops the training
 
 
 def test_unit_features():

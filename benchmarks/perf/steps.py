@@ -10,6 +10,9 @@ from benchmarks.perf.setup import Setup
 from benchmarks.perf.timing import Ratio, Turns
 from methods import registry
 
+VARIANTS = (("latentclr", "last layer", {"layer": -1}),)
+"""(method, words, hyperparameters) of further rows: LatentCLR's images are cheap at the first layer only."""
+
 
 def trained() -> list[str]:
     """Names of the methods that are trained in steps."""
@@ -17,11 +20,13 @@ def trained() -> list[str]:
 
 
 def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
-    """Step over floor for each method that has one (``only``: for that one)."""
-    for name in trained():
+    """Step over floor for each method that has one (``only``: for that one), and for ``VARIANTS``."""
+    wanted = [(name, "", {}) for name in trained()] + [(name, f" ({words})", more) for name, words, more in VARIANTS]
+    for name, words, more in sorted(wanted, key=lambda entry: entry[:2]):
         if only not in (None, name):
             continue
-        method = registry.build(name, setup.sizes.methods.get(name, {}) | {"n_steps": setup.repeats + 1})
+        sizes = setup.sizes.methods.get(name, {}) | more
+        method = registry.build(name, sizes | {"n_steps": setup.repeats + 1})
         least = floor(method, setup)
         if least is None:
             continue
@@ -31,7 +36,7 @@ def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
             method.discover_pair(*setup.pair, context)
         else:
             method.discover(setup.pair[0], context)
-        yield Row(4, f"training step over its floor: {name}, batch {method.batch}", 1.15, 1.05,
+        yield Row(4, f"training step over its floor: {name}{words}, batch {method.batch}", 1.15, 1.05,
                   Ratio.of(turns.above, turns.below), at_most=True)
 
 
