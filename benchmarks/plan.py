@@ -23,6 +23,7 @@ class Cell:
         needs: ids of cells that should be done before (the store would make them all the same, only later). Where one
             fails this one is not tried, unless it was of pools, which the cell then makes for itself.
         steps: the artifacts that it makes.
+        on_the_way: those that making them takes; their seconds are the cell's too.
         weight: rough cost in plain images, for the remaining time.
         extractors: of pools. metric: of an evaluation.
     """
@@ -34,6 +35,7 @@ class Cell:
     seed: int = 0
     needs: tuple[str, ...] = ()
     steps: tuple[Step, ...] = field(default=(), compare=False)
+    on_the_way: tuple[Step, ...] = field(default=(), compare=False)
     weight: float = 1.0
     reverse: bool = False
     extractors: tuple[Extractor, ...] = ()
@@ -104,8 +106,10 @@ class Plan:
                     needs = [f"pool/{g}" for g in gans] if "density_ratio" in method.needs else []
                     cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
                     weight = cost * found.images + sum(s.images for s in steps[1:])
+                    ratios = (self.bench.ratio_step(gans, self.job.extractor(entry), method.ratio_loss, seed),) \
+                        if "density_ratio" in method.needs else ()
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
-                                      tuple(needs), steps, weight))
+                                      tuple(needs), steps, ratios, weight))
         return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
 
     def _evaluate(self):
@@ -115,7 +119,8 @@ class Plan:
                     for seed in self.job.profile.seeds:
                         step = self.evaluator.step(metric, entry, *gans, seed)
                         yield Cell(self._id(f"evaluate/{metric}", entry, gans, seed), "evaluate", gans, entry, seed,
-                                   (self._id("discover", entry, gans, seed),), (step,), 2 * step.images, metric=metric)
+                                   (self._id("discover", entry, gans, seed),), (step,), weight=2 * step.images,
+                                   metric=metric)
 
     def _chance(self):
         cells = [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()] if self.bench.oracle else ()
@@ -143,7 +148,8 @@ class Plan:
         if self.bench.oracle:
             needs.append(f"chance/{'-'.join(gans)}")
             steps = (self.scorer.score_step(entry, gans, seed),)
-        return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed, tuple(needs), steps, 60, reverse)
+        return Cell(self._id("score", entry, gans, seed), "score", gans, entry, seed, tuple(needs), steps, weight=60,
+                    reverse=reverse)
 
     def _sheets(self):
         seed = self.job.profile.seeds[0]
@@ -151,7 +157,7 @@ class Plan:
             for gans in self._places(entry):
                 steps = tuple(self.bench.sheet_step(entry, gans, side, seed) for side in range(len(gans)))
                 yield Cell(self._id("sheet", entry, gans, seed), "sheet", gans, entry, seed,
-                           (self._id("discover", entry, gans, seed),), steps, sum(s.images for s in steps))
+                           (self._id("discover", entry, gans, seed),), steps, weight=sum(s.images for s in steps))
 
     @staticmethod
     def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:

@@ -85,7 +85,9 @@ def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
 
 def _seconds(plan: Plan, cell: Cell) -> float:
     """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it."""
-    return round(sum(plan.bench.store.record(s)["seconds"] for s in cell.steps), 3)
+    store = plan.bench.store
+    made = (*cell.steps, *(s for s in cell.on_the_way if store.has(s)))  # those may have been collected since
+    return round(sum(store.record(s)["seconds"] for s in made), 3)
 
 
 def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[Record]:

@@ -195,6 +195,17 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
 
 
+def test_what_a_pair_cost_includes_its_density_ratio(tmp_path):
+    assert main(arguments(tmp_path, methods="xga")) == 0
+    cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False)
+    found, = cells.loc[cells["kind"] == "discover", "seconds"]
+    runs = {f"chance {run}" for run in range(2)}  # responses of the bank
+    made = [json.loads(path.read_text()) for kind in ("ratio", "directions", "responses")
+            for path in (tmp_path / "store" / kind).glob("*/made.json")]
+    assert len(made) == 1 + 1 + 2 + 2 * len(runs)
+    assert found == pytest.approx(sum(m["seconds"] for m in made if m["inputs"].get("seed") not in runs), abs=2e-3)
+
+
 TWO_EXTRACTORS = """\
 methods:
   - random
