@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,20 +110,21 @@ def respond(generator: Generator, directions: Directions, oracle: AttributeOracl
     if n == 0 or k == 0 or chunk < 1:
         raise ValueError(f"respond: needs latents, directions and a chunk of at least 1; got {n}, {k} and "
                          f"{chunk}")
-    done, total = 0, images_needed(n, k)
+    done, total, together = 0, images_needed(n, k), max(1, chunk // n)  # small batches cost more an image
 
-    def read(edit: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    def read(edits: Sequence[Callable[[], torch.Tensor]]) -> np.ndarray:
         nonlocal done
         out = []
-        for block in latents.split(chunk):
-            logits = oracle.logits(generator.synthesize(edit(block), directions.space))
-            out.append(logits.float().cpu())
-            done += len(block)
-            progress(done, total)
+        for start in range(0, len(edits), together):
+            for block in torch.cat([edit() for edit in edits[start:start + together]]).split(chunk):
+                logits = oracle.logits(generator.synthesize(block, directions.space))
+                out.append(logits.float().cpu())
+                done += len(block)
+                progress(done, total)
         return torch.cat(out).numpy()
 
     with torch.inference_mode():
-        before = read(lambda block: block)
-        sides = [np.stack([read(lambda block, i=i, step=step: directions.shift(block, i, step))
-                           for i in range(k)]) for step in (strength, -strength)]
+        before = read([lambda: latents])
+        sides = [read([partial(directions.shift, latents, i, step) for i in range(k)]).reshape(k, n, -1)
+                 for step in (strength, -strength)]
     return Responses(before, *sides)
