@@ -1,0 +1,34 @@
+"""What a process does with the CPU's memory."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+from tiny import ROOT
+
+COUNT = """
+import resource
+import torch
+from benchmarks.cpu import use_one_thread
+
+def faults():
+    def work():
+        return [torch.zeros(4 << 20) for _ in range(4)]  # 16 MiB each, freed together
+    work()
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
+
+before = faults()
+use_one_thread()
+print(before, faults(), torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep memory, or do not, by themselves")
+def test_freed_memory_is_used_again():
+    out = subprocess.run([sys.executable, "-c", COUNT], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    before, after, threads = map(int, out.split())
+    assert after < before / 10 and threads == 1
