@@ -109,12 +109,12 @@ class PairMetric(Metric):
         if self.asks_for_missing and not asked:
             raise Inapplicable("the client's subset excludes nothing by its name" if how.published else
                                "no readable attribute is missing from the client's data")
-        kept = (how.published, keep_samples)
-        if kept not in inputs.reduced:
-            inputs.reduced[kept] = _sides(inputs, counts, how.published, keep_samples)
+        form = (how.published, keep_samples)
+        if form not in inputs.reduced:
+            inputs.reduced[form] = _sides(inputs, counts, how.published, keep_samples)
         n = min(r.n_samples for r in (inputs.reference, inputs.client)) - (0 if how.published else inputs.n_match)
         names = tuple(name for name, kept in zip(inputs.names, counts) if kept)
-        return PairCase(how, *inputs.reduced[kept], inputs.n_common, names, asked, n, inputs.seed)
+        return PairCase(how, *inputs.reduced[form], inputs.n_common, names, asked, n, inputs.seed)
 
     def point(self, case: PairCase) -> float:
         """The score alone."""
