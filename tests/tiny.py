@@ -16,7 +16,7 @@ gans: [full, no_hats]
 pairs: reference
 seeds: [0]
 latents: {match: 4, score: 4}
-chunk: 64
+chunk: 16
 chance: {runs: 2}
 ratio: {pool: 16, steps: 4, batch: 8}
 bootstrap: 5
