@@ -103,13 +103,14 @@ class Plan:
                     found = self.bench.directions_step(entry, gans, seed)
                     sides = range(len(gans)) if self.bench.oracle else ()
                     steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in sides))
-                    needs = [f"pool/{g}" for g in gans] if "density_ratio" in method.needs else []
+                    needs, ratios = (), ()
+                    if "density_ratio" in method.needs:
+                        needs = tuple(f"pool/{g}" for g in gans)
+                        ratios = (self.bench.ratio_step(gans, self.job.extractor(entry), method.ratio_loss, seed),)
                     cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
                     weight = cost * found.images + sum(s.images for s in steps[1:])
-                    ratios = (self.bench.ratio_step(gans, self.job.extractor(entry), method.ratio_loss, seed),) \
-                        if "density_ratio" in method.needs else ()
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
-                                      tuple(needs), steps, ratios, weight))
+                                      needs, steps, ratios, weight))
         return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
 
     def _evaluate(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -16,21 +17,21 @@ def _uniform(*shape: int, fan_in: int, rng: torch.Generator) -> nn.Parameter:
     return nn.Parameter((2 * torch.rand(*shape, generator=rng) - 1) / fan_in**0.5)
 
 
-class DirectionModel(nn.Module):
+class DirectionModel(nn.Module, ABC):
     """K directions of latents of width D; a subclass gives ``moves`` and ``directions``."""
 
+    @abstractmethod
     def moves(self, latent: Tensor, ks: Sequence[int]) -> Tensor:
         """Unit moves [len(ks), N, D] of latents [N, D]."""
-        raise NotImplementedError
 
     def shift(self, latent: Tensor, alpha: float, ks: Sequence[int]) -> Tensor:
         """Latents [len(ks) * N, ...] of latents [N, D] or w+ [N, L, D] moved by ``alpha``, direction-major."""
         moves = self.moves(latent.flatten(0, -2).float(), ks).unflatten(1, latent.shape[:-1])
         return (latent + alpha * moves).flatten(0, 1)
 
+    @abstractmethod
     def directions(self, space: str, notes: dict) -> Directions:
         """What was learned, on the CPU."""
-        raise NotImplementedError
 
 
 class GlobalModel(DirectionModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,12 +40,12 @@ def skew_exponential(half: Tensor) -> Tensor:
     return torch.cat((columns[:k], basis @ columns[k:]))
 
 
-class VectorModel(nn.Module):
+class VectorModel(nn.Module, ABC):
     """K trainable vectors of width D; a subclass says how ``rows`` come from its parameter."""
 
+    @abstractmethod
     def rows(self) -> Tensor:
         """Unit rows [K, D], with gradient."""
-        raise NotImplementedError
 
     def directions(self, space: str, notes: dict) -> Vectors:
         """What was learned, on the CPU."""

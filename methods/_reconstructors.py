@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +13,16 @@ SMALLEST = 32  # pixels: less does not survive the LeNet's three 5x5 convolution
 LENET_UP_TO = 64  # pixels, the larger of the two data sets that the paper uses it for
 
 
-class Reconstructor(nn.Module):
+class Reconstructor(nn.Module, ABC):
     """Pairs of images, concatenated along channels, to K logits and a shift.
 
     Args:
         k: number of directions. rng: CPU source of the initial weights. channels: of the pair.
     """
 
+    @abstractmethod
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """(logits [N, K], shifts [N]) of images [N, C, R, R] in about [-1, 1], before and after; float32."""
-        raise NotImplementedError
 
 
 class LeNet(Reconstructor):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
 from metrics.responses import Responses
@@ -39,6 +41,6 @@ class ChangeMatrixMetric(SingleMetric):
         rows = np.abs(means[:, :FIRST_ROWS] if case.protocol == "published" else means)
         return self.of_matrix(row_normalised(rows))
 
+    @abstractmethod
     def of_matrix(self, matrix: np.ndarray) -> np.ndarray:
         """Scores [B] of row-normalised matrices [B, K, M]."""
-        raise NotImplementedError
