@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 Key = str | tuple[str, ...]
+ANY = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ def standard_interval(value: float, replicates: np.ndarray,
     return float(max(value - half, bounds[0])), float(min(value + half, bounds[1]))
 
 
-def clustered_interval(values: Mapping[Key, float]) -> Interval:
+def clustered_interval(values: Mapping[Key, float], bounds: tuple[float, float] = ANY) -> Interval:
     """Mean of cell scores with an interval that knows that cells share GANs.
 
     The keys say which GANs a cell has: ``(reference, client)`` for pairs, ``name`` or ``(name,)`` for single
     ones. A delete-one-GAN jackknife (for pairs: dyadic, all cells of the GAN go at once) with Student's t on
     clusters - 1 degrees of freedom. It is conservative where cells vary on their own rather than through
-    their GANs. With a GAN in every cell that GAN cannot be left out; it is held fixed and listed.
+    their GANs. With a GAN in every cell that GAN cannot be left out; it is held fixed and listed. The interval is
+    cut to ``bounds``, the values that a mean can take.
 
     Raises:
         ValueError: no cells, or a value that is not finite.
@@ -84,15 +86,7 @@ def clustered_interval(values: Mapping[Key, float]) -> Interval:
     g = len(clusters)
     error = np.sqrt((g - 1) / g * np.square(without - without.mean()).sum())
     half = float(stats.t.ppf(0.975, g - 1) * error)
-    return Interval(mean, mean - half, mean + half, len(cells), clusters, fixed)
-
-
-def clustered_difference(values: Mapping[Key, float], baseline: Mapping[Key, float]) -> Interval:
-    """``clustered_interval`` of values - baseline on the cells that both have (method and random, say)."""
-    common = {key: value - baseline[key] for key, value in values.items() if key in baseline}
-    if not common:
-        raise ValueError("clustered_difference: the two have no cell in common")
-    return clustered_interval(common)
+    return Interval(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]), len(cells), clusters, fixed)
 
 
 def recovery_chance(m: int, n_unique: int) -> float:

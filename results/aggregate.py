@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from metrics.statistics import clustered_interval
+from metrics.statistics import ANY, clustered_interval
 
 GANS = ("full", "female", "male", "no_hats", "no_glasses", "no_beards", "no_beards_no_hats",
         "no_smiles_no_glasses_no_ties")
@@ -158,7 +158,8 @@ def common_pairs(rows: pd.DataFrame) -> list[Pair]:
 
 
 def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
-              pairs: Sequence[Pair] | None = None, chance: Chance | None = None) -> list[Summary]:
+              pairs: Sequence[Pair] | None = None, chance: Chance | None = None,
+              bounds: tuple[float, float] = ANY) -> list[Summary]:
     """Summaries of ``metric``, one an entry, in table order.
 
     Args:
@@ -167,6 +168,7 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
         group: of protocols, see ``group_of``.
         pairs: the pairs to use; None for all that an entry has.
         chance: gives (level, low, high) of a mean from (metric, protocol, pairs, seeds), or None where it cannot.
+        bounds: the values that the metric can take; intervals are cut to them.
     """
     part = select(rows, kind, group, metric)
     if pairs is not None:
@@ -179,7 +181,8 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
     cells = {entry: own for entry, rows_ in grouped.items() for own in [_cells(rows_)]
              if not entry.by_index or any(c.status != "not_applicable" for c in own.values())}
     floor = {entry.by_index: _values(c) for entry, c in cells.items() if entry.method == FLOOR and not entry.variant}
-    return [_summary(entry, metric, grouped[entry], cells[entry], floor, chance) for entry in entry_order(cells)]
+    return [_summary(entry, metric, grouped[entry], cells[entry], floor, chance, bounds)
+            for entry in entry_order(cells)]
 
 
 def _cells(rows: list) -> dict[Pair, Cell]:
@@ -203,13 +206,13 @@ def _cells(rows: list) -> dict[Pair, Cell]:
 
 
 def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
-             floor: dict[bool, dict[Pair, float]], chance: Chance | None) -> Summary:
+             floor: dict[bool, dict[Pair, float]], chance: Chance | None, bounds: tuple[float, float]) -> Summary:
     values = _values(cells)
     ok = [c for c in cells.values() if c.status == "ok"]
-    mean, low, high = interval(values)
+    mean, low, high = interval(values, bounds)
     shared = {pair: v - floor[entry.by_index][pair] for pair, v in values.items()
               if pair in floor.get(entry.by_index, {})} if entry.method != FLOOR else {}
-    over = interval(shared)
+    over = interval(shared, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
     per_seed: dict[int, dict[Pair, float]] = {}
     for row in rows:
         if row.status == "ok":
@@ -223,11 +226,11 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
                    *_steps([r for r in rows if r.status == "ok"] or rows))
 
 
-def interval(values: dict[Pair, float]) -> tuple[float, float, float]:
+def interval(values: dict[Pair, float], bounds: tuple[float, float] = ANY) -> tuple[float, float, float]:
     """(mean, low, high) over pairs or single GANs, clustered by GAN; NaNs where there are too few."""
     if not values:
         return math.nan, math.nan, math.nan
-    found = clustered_interval({(a, b) if b else (a,): v for (a, b), v in values.items()})
+    found = clustered_interval({(a, b) if b else (a,): v for (a, b), v in values.items()}, bounds)
     return found.mean, found.low, found.high
 
 

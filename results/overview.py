@@ -22,6 +22,7 @@ from results.tables import (
     with_interval,
 )
 
+INTERVAL = "95% interval, clustered by GAN, conditional on this zoo, cut to the metric's range"
 CONTROLLED = ("alignment", "attribute_recovery", "recovery_specificity", "missing_called", "false_alarms")
 ORDER = ("alignment", "attribute_recovery", "recovery_specificity", "missing_called", "false_alarms", "deviation",
          "entropy", "effect", "reliability",
@@ -51,8 +52,8 @@ def headline(source: Source, kind: str) -> Table | None:
             if name in present]
     notes = [
         *feet.notes(),
-        f"Mean [95% interval, clustered by GAN, conditional on this zoo] over the {what} that every method was run on "
-        f"and that have the score ({over}); (a/b): only a of b succeeded. ↑ more is better, ↓ less is better.",
+        f"Mean [{INTERVAL}] over the {what} that every method was run on and that have the score ({over}); "
+        "(a/b): only a of b succeeded. ↑ more is better, ↓ less is better.",
         "chance: random directions through the same protocol, with the band that holds 95% of "
         f"{source.band_words(what[:-1])}." + (f" {' and '.join(ends)}." if ends else "")]
     if any(s.values and not math.isfinite(s.low) for own in found.values() for s in own):
@@ -81,9 +82,8 @@ def all_scores(source: Source) -> Table | None:
     lines = _lines(source, found, feet, over_random=True)
     notes = [
         *feet.notes(),
-        "First line of a cell: mean [95% interval, clustered by GAN, conditional on this zoo]. Second: the same minus "
-        "the method random, paired by GAN, with its interval; a pairing by index has none, as random has no such "
-        "pairing. ↑ more is better, ↓ less is better.",
+        f"First line of a cell: mean [{INTERVAL}]. Second: the same minus the method random, paired by GAN, with its "
+        "interval; a pairing by index has none, as random has no such pairing. ↑ more is better, ↓ less is better.",
         "chance: random directions through the same protocol, with the band that holds 95% of "
         f"{source.band_words('pair or GAN')}.",
         AT_CHANCE_WORDS,
@@ -129,7 +129,7 @@ def headline_summaries(source: Source, kind: str) -> dict[tuple[str, str], list[
     for metric in sorted(set(rows["metric"]), key=place):
         for group in (HEADLINE, CENTRED) if metric == "alignment" else (HEADLINE,):
             part = aggregate.select(rows, kind, group, metric)
-            own = aggregate.summarise(part, metric, kind, group, aggregate.common_pairs(part), source.chance)
+            own = source.summarise(part, metric, kind, group, aggregate.common_pairs(part))
             if own:
                 out[metric, group] = own
     return out
@@ -215,15 +215,13 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
     """
     rows, real = source.rows, source.plain[source.plain["reference"] == source.reference]
     ours = rows[(rows["reference"] == pair[0]) & (rows["client"] == pair[1])]
-    found = {m: own for m in CONTROLLED if (own := aggregate.summarise(ours, m, "pair",
-                                                                       chance=source.chance))}
+    found = {m: own for m in CONTROLLED if (own := source.summarise(ours, m, "pair"))}
     if not found:
         return None
     entries = aggregate.entry_order(s.entry for own in found.values() for s in own)
     feet, lines, means = Footnotes(), {}, {}
     labels = {s.entry: feet.entry(s, entries) for own in found.values() for s in own}
-    clients = {m: {s.entry: s for s in aggregate.summarise(real, m, "pair", chance=source.chance)}
-               for m in found}
+    clients = {m: {s.entry: s for s in source.summarise(real, m, "pair")} for m in found}
     for entry in entries:
         line: dict[str, str] = {}
         for metric, own in found.items():

@@ -19,42 +19,42 @@ from results.tables import DAGGER, Source
 
 # Okabe and Ito's colours: told apart by all common kinds of colour vision; floor and ceiling differ in shape as well.
 INK, FLOOR_COLOUR, CEILING_COLOUR, METHOD_COLOUR, BAND_COLOUR = "#222222", "#D55E00", "#009E73", "#0072B2", "#D9D9D9"
-ROW, PANEL, COLUMNS = 0.30, 2.55, 4
+LABELS, PANEL, ROW = 1.5, 1.75, 0.21  # inches
+KINDS = {"pair": "GAN pairs", "single": "single GANs"}
 
 
 def summary_figure(source: Source, path: Path) -> Path | None:
     """Draws the figure to ``path`` (PNG); None, and no file, where there are no headline scores.
 
-    One panel a metric, first those of pairs, then those of single GANs. A dot is the mean over pairs or GANs, its bar
-    the 95% interval clustered by GAN; grey bands hold 95% of such means of random directions; dashed lines carry the
-    floor (random) and the ceiling (interfacegan) through the panel.
+    One panel a metric, those of pairs in the first row, those of single GANs in the second. A dot is the mean over
+    pairs or GANs, its bar the 95% interval clustered by GAN; grey bands hold 95% of such means of random directions;
+    dashed lines carry the floor (random) and the ceiling (interfacegan) through the panel.
     """
     blocks = []
-    for kind in ("pair", "single"):
-        found = {m: own for m, own in headline_summaries(source, kind).items() if any(s.values for s in own)}
-        entries = entry_order(s.entry for own in found.values() for s in own)
-        panels = list(found.items())
-        blocks += [(kind, entries, panels[i:i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
+    for kind in KINDS:
+        panels = {m: own for m, own in headline_summaries(source, kind).items() if any(s.values for s in own)}
+        if panels:
+            blocks.append((kind, entry_order(s.entry for own in panels.values() for s in own), panels))
     if not blocks:
         return None
     columns = max(len(panels) for _, _, panels in blocks)
-    heights = [ROW * len(entries) + 0.75 for _, entries, _ in blocks]
+    heights = [ROW * len(entries) + 0.8 for _, entries, _ in blocks]
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5}):
-        width = 1.5 + PANEL * columns
+        width = LABELS + PANEL * max(columns, 3)  # three: room for the words above and below
         figure = Figure(figsize=(width, sum(heights) + 1.0), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         figure.get_layout_engine().set(wspace=0.03, w_pad=0.08)
         grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=heights)
         short = False
         for axes, (kind, entries, panels) in zip(grid, blocks):
-            trained_less = {s.entry for _, own in panels for s in own if s.steps < s.published_steps}
+            trained_less = {s.entry for own in panels.values() for s in own if s.steps < s.published_steps}
             short = short or bool(trained_less)
-            for axis, ((metric, group), own) in zip(axes, panels):
+            for axis, ((metric, group), own) in zip(axes, panels.items()):
                 _panel(axis, {s.entry: s for s in own}, entries)
-                axis.set_title(f"{in_one_line(header(source, metric, group), ', ')}\n"
-                               f"{'GAN pairs' if kind == 'pair' else 'single GANs'}", fontsize=8.5, color=INK)
+                axis.set_title(in_one_line(header(source, metric, group), "\n"), fontsize=8.5, color=INK)
                 axis.set_yticks(range(len(entries)), [""] * len(entries))
             axes[0].set_yticklabels([e.label(entries) + (f" {DAGGER}" if e in trained_less else "") for e in entries])
+            axes[0].set_ylabel(KINDS[kind], color=INK)
             for axis in axes[len(panels):]:
                 axis.set_axis_off()
         figure.suptitle(textwrap.fill(source.caption(), int(16 * width)), fontsize=8, color=INK)

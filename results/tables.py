@@ -10,6 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from metrics.null import band
+from metrics.statistics import ANY
 from results import aggregate
 from results.aggregate import HEADLINE, Cell, Entry, Pair, Summary
 from results.rows import contexts
@@ -98,6 +99,15 @@ class Source:
             return metric
         return f"{metric} {'↑' if self.metrics[metric].higher_is_better else '↓'}"
 
+    def bounds(self, metric: str) -> tuple[float, float]:
+        """The values that ``metric`` can take; any, where that is not known."""
+        return getattr(self.metrics.get(metric), "bounds", ANY)
+
+    def summarise(self, rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
+                  pairs: Sequence[Pair] | None = None) -> list[Summary]:
+        """``aggregate.summarise`` of some of these rows, with this source's chance and the metric's bounds."""
+        return aggregate.summarise(rows, metric, kind, group, pairs, self.chance, self.bounds(metric))
+
     def chance(self, metric: str, protocol: str, pairs: Sequence[Pair], seeds: int,
                coverage: float = 0.95) -> tuple[float, float, float] | None:
         """(level, low, high) of chance for a mean over ``pairs`` and ``seeds``, with the band that holds ``coverage``
@@ -117,8 +127,7 @@ class Source:
         cells = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
         if not cells or any(scores is None for scores in cells.values()):
             return None
-        found = band(cells, getattr(self.metrics.get(metric), "bounds", (-math.inf, math.inf)), seeds,
-                     coverage=coverage)
+        found = band(cells, self.bounds(metric), seeds, coverage=coverage)
         return found.mean, found.low, found.high
 
     def band_words(self, one: str) -> str:
@@ -234,7 +243,7 @@ def by_gan(source: Source, metric: str, group: str = HEADLINE) -> Table | None:
 
 def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, group: str, name: str,
                 title: str) -> Table | None:
-    summaries = aggregate.summarise(rows, metric, kind, group, chance=source.chance)
+    summaries = source.summarise(rows, metric, kind, group)
     if not summaries:
         return None
     digits, feet = source.digits(metric), Footnotes()
@@ -277,8 +286,8 @@ def group_words(group: str, kind: str) -> str:
 
 
 def _reading(several: bool, what: str, fixed: str, at_chance: bool, by_index: bool, band_words: str) -> list[str]:
-    notes = [f"mean: over {what}, interval clustered by GAN{fixed}, conditional on this zoo; ± latents: half the 95% "
-             f"interval of one {what[:-1]} over the latents, averaged"
+    notes = [f"mean: over {what}, interval clustered by GAN{fixed}, conditional on this zoo, cut to the metric's "
+             f"range; ± latents: half the 95% interval of one {what[:-1]} over the latents, averaged"
              + ("; ± seeds: standard deviation over seeds of the mean." if several else "; one seed."),
              "chance: what random directions get through the same protocol, with the band that holds 95% of "
              f"{band_words}; minus random: paired by {what[:-1]} with the method random"
@@ -296,7 +305,7 @@ def matrices(source: Source, metric: str, group: str = HEADLINE) -> list[Table]:
     was run with one reference only has no such table: ``by_client`` has all of it.
     """
     symmetric = metric == "alignment"
-    summaries = aggregate.summarise(source.plain, metric, "pair", group, chance=source.chance)
+    summaries = source.summarise(source.plain, metric, "pair", group)
     gans = aggregate.gan_order(g for s in summaries for pair in s.cells for g in pair)
     return [_matrix(source, s, gans, symmetric, group, [t.entry for t in summaries]) for s in summaries
             if len({reference for reference, _ in s.cells}) > 1]

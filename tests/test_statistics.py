@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metrics.statistics import (
-    bootstrap_means,
-    clustered_difference,
-    clustered_interval,
-    recovery_chance,
-    standard_interval,
-)
+from metrics.statistics import bootstrap_means, clustered_interval, recovery_chance, standard_interval
 
 GANS = [f"g{i}" for i in range(8)]
 
@@ -83,15 +77,11 @@ def test_with_one_reference_the_interval_is_over_clients():
     assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, 6) * stats.sem(scores))
 
 
-def test_differences_use_the_pairs_that_both_have():
-    rng = np.random.default_rng(0)
-    base = pair_scores(rng, 1.0, 0.1)
-    method = {pair: value + 0.5 for pair, value in list(base.items())[:20]}
-    found = clustered_difference(method, base)
-    assert found.n == 20 and found.mean == pytest.approx(0.5)
-    assert found.low == pytest.approx(0.5) and found.high == pytest.approx(0.5)  # what pairs share cancels
-    with pytest.raises(ValueError, match="no cell in common"):
-        clustered_difference({("a", "b"): 1.0}, {("b", "a"): 1.0})
+def test_an_interval_ends_where_the_values_that_are_possible_end():
+    shares = {"a": 0.0, "b": 0.0, "c": 0.1, "d": 0.9}
+    free, cut = clustered_interval(shares), clustered_interval(shares, (0.0, 1.0))
+    assert free.low < 0 and cut.low == 0 and (cut.mean, cut.high) == (free.mean, free.high) and cut.high < 1
+    assert clustered_interval({gan: 1 - share for gan, share in shares.items()}, (0.0, 1.0)).high == 1
 
 
 def test_too_few_gans_give_a_mean_without_an_interval():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.generators import stylegan2_layers
 from benchmarks.generators.layouts import detect_layout, from_rosinality, to_ada
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.stylegan2_layers import Blur, StyledConv, upsample
@@ -38,12 +39,11 @@ def tiny(**change):
     return StyleGAN2(**(settings | change))
 
 
-def without_bands(net):
-    """The network with the low-pass as additions, as large resolutions and GPUs have it."""
-    for module in net.modules():
-        if hasattr(module, "band"):
-            module.band = None
-    return net
+@pytest.fixture(params=["products", "additions"])
+def low_pass(request, monkeypatch):
+    """Either form of the low-pass: a CPU's, or a GPU's."""
+    if request.param == "additions":
+        monkeypatch.setattr(stylegan2_layers, "PRODUCTS_ON", ())
 
 
 def sample(n, *shape, seed=1, dtype=torch.float32):
@@ -115,9 +115,17 @@ def test_state_round_trip(name):
     assert torch.equal(again.synthesize(w), net.synthesize(w))
 
 
-def test_both_forms_of_the_low_pass_match():
+def test_both_forms_of_the_low_pass_match(low_pass):
     data, net = load(ADA)
-    close(without_bands(net).synthesize(data["inputs"]["wplus"]), data["outputs"]["image_wplus"])
+    close(net.synthesize(data["inputs"]["wplus"]), data["outputs"]["image_wplus"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_low_pass_by_convolution_is_the_sum_of_shifts_and_keeps_its_layout(dtype):
+    x = sample(2, 5, 9, 9).to(dtype).contiguous(memory_format=torch.channels_last)
+    found = stylegan2_layers.blur(x)
+    assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+    close(found.float(), Blur.apply(x.float(), 1), 1e-6 if dtype == torch.float32 else 0.01)
 
 
 def test_a_batch_equals_its_samples():
@@ -187,10 +195,8 @@ def test_gradient_matches_double_precision():
     close(gradient(torch.float32).double(), exact, 1e-4)
 
 
-@pytest.mark.parametrize("bands", [True, False])
-def test_derivatives_of_every_kind(bands):
+def test_derivatives_of_every_kind(low_pass):
     net = tiny(resolution=8, channels={4: 3, 8: 2}, z_dim=4, w_dim=4).double()
-    net = net if bands else without_bands(net)
     net.synthesis.b8.conv0.noise_strength.data.fill_(0.3)
     w = sample(1, 4, dtype=torch.float64).requires_grad_()
     names = ("synthesis.b8.conv0.weight", "synthesis.b8.torgb.weight", "synthesis.b4.const")
@@ -203,9 +209,8 @@ def test_derivatives_of_every_kind(bands):
     assert torch.autograd.gradgradcheck(image, (w, *weights), fast_mode=True, atol=1e-4)
 
 
-@pytest.mark.parametrize("bands", [True, False])
-def test_forward_mode_and_vmap_agree_with_backward(bands):
-    net = tiny().freeze() if bands else without_bands(tiny().freeze())
+def test_forward_mode_and_vmap_agree_with_backward(low_pass):
+    net = tiny().freeze()
     w, tangent = sample(1, 16), sample(1, 16, seed=2)
     _, jvp = torch.func.jvp(net.synthesize, (w,), (tangent,))
     jacobian = torch.func.jacrev(net.synthesize)(w)  # vmap over backward passes

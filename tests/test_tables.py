@@ -93,6 +93,14 @@ def test_table_5_has_the_rows_numbers_in_the_papers_layout(source, rows):
     assert table.cells.loc["sefa", "mean\n[95%, GANs]"].startswith(f"{mean:.3f} [{low:.{digits}f}, {high:.{digits}f}]")
 
 
+def test_intervals_of_means_end_where_the_metrics_range_ends(rows):
+    extreme = rows.copy()
+    shares = (extreme["metric"] == "attribute_recovery") & (extreme["status"] == "ok")
+    extreme.loc[shares, "value"] = (extreme.loc[shares, "client"] == "male").astype(float)
+    means = tables.by_client(Source(extreme, made_up.METRICS), "attribute_recovery").data.query("client == 'mean'")
+    assert (means["low"] == 0).any() and (means["low"].dropna() >= 0).all()
+
+
 def test_every_spread_is_in_a_column_of_its_own(source, rows):
     table = tables.by_client(source, "alignment")
     line = table.data[(table.data["method"] == "sefa") & (table.data["client"] == "mean")].iloc[0]
