@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.registry import UnknownName, did_you_mean
 from oracles._preprocessing import resample
@@ -34,15 +33,20 @@ def _conv(fan_in: int, fan_out: int, kernel: int, stride: int = 1, groups: int =
     return [conv, nn.BatchNorm2d(fan_out)] if norm else [conv]
 
 
+def _relu() -> nn.ReLU:
+    """In place, like the sums below: nothing else needs what a convolution gave."""
+    return nn.ReLU(inplace=True)
+
+
 class _Residual(nn.Module):
     """Two 3x3 convolutions and a shortcut."""
 
     def __init__(self, width: int, norm: bool) -> None:
         super().__init__()
-        self.body = nn.Sequential(*_conv(width, width, 3, norm=norm), nn.ReLU(), *_conv(width, width, 3, norm=norm))
+        self.body = nn.Sequential(*_conv(width, width, 3, norm=norm), _relu(), *_conv(width, width, 3, norm=norm))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.body(x))
+        return self.body(x).add_(x).relu_()
 
 
 class _Bottleneck(nn.Module):
@@ -57,13 +61,13 @@ class _Bottleneck(nn.Module):
         layers = (_conv(fan_in, width, 1, norm=norm), _conv(width, width, 3, stride, norm=norm),
                   _conv(width, fan_out, 1, norm=norm)) if expansion > 1 else (
                   _conv(fan_in, width, 3, stride, norm=norm), _conv(width, width, 3, norm=norm))
-        self.body = nn.Sequential(*(m for layer in layers for m in (*layer, nn.ReLU())))
+        self.body = nn.Sequential(*(m for layer in layers for m in (*layer, _relu())))
         del self.body[-1]  # the last is after the sum
         shortcut = _conv(fan_in, fan_out, 1, stride, norm=norm) if stride > 1 or fan_in != fan_out else []
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.shortcut(x) + self.body(x))
+        return self.body(x).add_(self.shortcut(x)).relu_()
 
 
 class _Separable(nn.Module):
@@ -72,7 +76,7 @@ class _Separable(nn.Module):
     def __init__(self, width: int, middle: int, norm: bool) -> None:
         super().__init__()
         self.body = nn.Sequential(*_conv(width, width, 5, groups=width, norm=norm), *_conv(width, middle, 1, norm=norm),
-                                  nn.ReLU(), *_conv(middle, width, 1, norm=norm))
+                                  _relu(), *_conv(middle, width, 1, norm=norm))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -82,26 +86,26 @@ def _residual_network(n_attributes: int, norm: bool, resolution: int = RESOLUTIO
     """Logits by residual 3x3 convolutions; the head sees where things are (4x4 cells), not only whether."""
     pool = [] if resolution == RESOLUTION else [nn.AdaptiveAvgPool2d(4)]
     return nn.Sequential(
-        *_conv(3, 24, 3, norm=norm), nn.ReLU(),
-        *_conv(24, 48, 3, 2, norm=norm), nn.ReLU(), _Residual(48, norm),
-        *_conv(48, 80, 3, 2, norm=norm), nn.ReLU(), _Residual(80, norm), _Residual(80, norm),
-        *_conv(80, 112, 3, 2, norm=norm), nn.ReLU(), _Residual(112, norm),
+        *_conv(3, 24, 3, norm=norm), _relu(),
+        *_conv(24, 48, 3, 2, norm=norm), _relu(), _Residual(48, norm),
+        *_conv(48, 80, 3, 2, norm=norm), _relu(), _Residual(80, norm), _Residual(80, norm),
+        *_conv(80, 112, 3, 2, norm=norm), _relu(), _Residual(112, norm),
         *pool, nn.Flatten(), nn.Linear(112 * 16, n_attributes))
 
 
 def _separable_network(n_attributes: int, norm: bool, resolution: int = RESOLUTION) -> nn.Sequential:
     """32x32 -> logits by 2x2 patches and separable 5x5 convolutions."""
     return nn.Sequential(
-        *_conv(3, 48, 2, 2, norm=norm), nn.ReLU(), _Separable(48, 128, norm), _Separable(48, 128, norm),
+        *_conv(3, 48, 2, 2, norm=norm), _relu(), _Separable(48, 128, norm), _Separable(48, 128, norm),
         *_conv(48, 96, 2, 2, norm=norm), _Separable(96, 224, norm), _Separable(96, 224, norm),
-        *_conv(96, 144, 2, 2, norm=norm), _Separable(144, 288, norm), _Separable(144, 288, norm), nn.ReLU(),
+        *_conv(96, 144, 2, 2, norm=norm), _Separable(144, 288, norm), _Separable(144, 288, norm), _relu(),
         nn.Flatten(), nn.Linear(144 * 16, n_attributes))
 
 
 def _resnet(blocks: tuple[int, ...], expansion: int, n_attributes: int, norm: bool,
             resolution: int = RESOLUTION) -> nn.Sequential:
     """ResNet (He et al., CVPR 2016, table 1) -> logits; any resolution."""
-    layers: list[nn.Module] = [*_conv(3, 64, 7, 2, norm=norm), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    layers: list[nn.Module] = [*_conv(3, 64, 7, 2, norm=norm), _relu(), nn.MaxPool2d(3, 2, 1)]
     fan_in = 64
     for stage, count in enumerate(blocks):
         for i in range(count):

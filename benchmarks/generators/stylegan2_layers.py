@@ -162,7 +162,8 @@ class StyledConv(nn.Module):
         x = x.to(dtype) * style.to(dtype)[:, :, None, None]
         weight = self.weight.to(dtype)
         x = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)) if self.up else F.conv2d(x, weight, padding=1)
-        x = torch.addcmul(shift, x, scale.to(dtype)[:, :, None, None])
+        place = x if torch.is_inference_mode_enabled() else None  # the product is in nobody else's hands
+        x = torch.addcmul(shift, x, scale.to(dtype)[:, :, None, None], out=place)
         return _clamp(F.leaky_relu(x, SLOPE, inplace=True), clamp)
 
 
