@@ -83,7 +83,7 @@ class Plan:
         used = {which.key: which for which in map(self.job.extractor, self._needing("density_ratio"))}
         for gan in dict.fromkeys(gan for pair in self.job.trained_pairs() for gan in pair) if used else ():
             steps = tuple(self.bench.pool_step(gan, which) for which in used.values())
-            yield Cell(f"pool/{gan}", "pool", (gan,), steps=steps, weight=sum(4 * step.images for step in steps),
+            yield Cell(f"pool/{gan}", "pool", (gan,), steps=steps, weight=sum(2 * step.images for step in steps),
                        extractors=tuple(used.values()))
         for gan in self.job.all_gans if self.bench.oracle else ():
             steps = self.bench.bank_steps(gan)
@@ -107,8 +107,8 @@ class Plan:
                     if "density_ratio" in method.needs:
                         needs = tuple(f"pool/{g}" for g in gans)
                         ratios = (self.bench.ratio_step(gans, self.job.extractor(entry), method.ratio_loss, seed),)
-                    cost = 8 if "extractor" in method.needs else 2 if method.steps else 1
-                    weight = cost * found.images + sum(s.images for s in steps[1:])
+                    weight = method.effort * found.images + sum(s.images for s in steps[1:]) \
+                        + len(ratios) * 20 * self.job.profile.ratio.steps
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
                                       needs, steps, ratios, weight))
         return sorted(cells, key=lambda cell: -cell.weight)  # long ones first: no worker is left with the last of them
@@ -127,7 +127,7 @@ class Plan:
         cells = [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()] if self.bench.oracle else ()
         for gans in cells:
             yield Cell(f"chance/{'-'.join(gans)}", "chance", gans, needs=tuple(f"bank/{g}" for g in gans),
-                       steps=(self.scorer.chance_step(gans),), weight=50)
+                       steps=(self.scorer.chance_step(gans),), weight=200)
 
     def _score(self):
         for entry in self.job.suite.methods:
@@ -158,7 +158,8 @@ class Plan:
             for gans in self._places(entry):
                 steps = tuple(self.bench.sheet_step(entry, gans, side, seed) for side in range(len(gans)))
                 yield Cell(self._id("sheet", entry, gans, seed), "sheet", gans, entry, seed,
-                           (self._id("discover", entry, gans, seed),), steps, weight=sum(s.images for s in steps))
+                           (self._id("discover", entry, gans, seed),), steps,
+                           weight=80 + sum(s.images for s in steps))
 
     @staticmethod
     def _id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:

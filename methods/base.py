@@ -109,6 +109,11 @@ class _Method:
         """``images`` on these generators; to be overridden where their kind matters (fed with z, say)."""
         return self.images()
 
+    @property
+    def effort(self) -> float:
+        """Rough cost of one of ``images()`` with all that is done with it, in plain images; for the remaining time."""
+        return 4.0 if "extractor" in self.needs else 2.0 if self.steps else 1.0
+
     def params(self) -> dict:
         """The hyperparameters as plain values."""
         return dataclasses.asdict(self)

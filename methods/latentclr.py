@@ -70,6 +70,10 @@ class LatentCLR(DirectionMethod):
     def images(self) -> int:
         return self.n_steps * self.batch * (1 + self.n_directions)
 
+    @property
+    def effort(self) -> float:
+        return 0.1 if self.layer == 0 else super().effort  # the first layer's maps are a fraction of an image
+
     def discover(self, generator: Generator, context: Context) -> Directions:
         space, layer = vector_space(generator, self.space, self.name), self._layer(generator)
         rng = context.rng(self.name, "start")
