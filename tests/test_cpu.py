@@ -1,5 +1,6 @@
-"""What a process does with the CPU's memory."""
+"""What a process does with a CPU's threads and memory."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -25,6 +26,20 @@ before = faults()
 use_one_thread()
 print(before, faults(), torch.get_num_threads())
 """
+
+
+def test_one_thread_is_all_that_any_library_has():
+    code = """
+import numpy, scipy.linalg
+from threadpoolctl import threadpool_info
+from benchmarks.cpu import use_one_thread
+use_one_thread()
+print({library["num_threads"] for library in threadpool_info()}, len(threadpool_info()))
+"""
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean, text=True, capture_output=True, check=True)
+    found, count = out.stdout.rsplit(maxsplit=1)
+    assert found == "{1}" and int(count) >= 2
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep memory, or do not, by themselves")
