@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 MASKS = ("squared", "linear", "none", "pooled")
 EPS = 1e-6  # the release's, in the masks' range and in their sum
+SMALL = 1e-12  # a change shorter than this has no direction
 
 Stack = Sequence[Tensor]  # one [N, C, H, W] a stage
 
@@ -51,7 +52,9 @@ class Similarity:
         """For each stage: changes of unit length at every position, and the mask [N, H, W]."""
         if self.mask == "pooled":
             changes = [change.mean(dim=(2, 3), keepdim=True) for change in changes]
-        return list(zip([F.normalize(change, dim=1) for change in changes], masks(changes, self.over_depth)))
+        norms = [torch.linalg.vector_norm(change, dim=1) for change in changes]  # once, for lengths and masks
+        units = [change / norm.clamp_min(SMALL)[:, None] for change, norm in zip(changes, norms)]
+        return list(zip(units, masks(norms, self.over_depth)))
 
     def _mean(self, cosine: Tensor, mask: Tensor) -> Tensor:
         """Weighted mean over the last two axes."""
@@ -64,9 +67,8 @@ class Similarity:
         return weighted.sum(dim=(-2, -1)) / (mask.sum(dim=(-2, -1)) + EPS)
 
 
-def masks(changes: Stack, over_depth: bool = False) -> list[Tensor]:
-    """Masks [N, H, W] in 0..1 of changes [N, C, H, W]: channel norms, scaled by their range in each sample."""
-    norms = [torch.linalg.vector_norm(change, dim=1) for change in changes]
+def masks(norms: Stack, over_depth: bool = False) -> list[Tensor]:
+    """Masks [N, H, W] in 0..1 of changes' norms over channels [N, H, W], scaled by their range in each sample."""
     ranges = [torch.cat([norm.flatten(1) for norm in norms], dim=1)] * len(norms) if over_depth else [
         norm.flatten(1) for norm in norms]
     out = []

@@ -20,7 +20,9 @@ def hessian_penalty(second: Tensor, reduction: str = "mean") -> Tensor:
     Args:
         second: [probes, N, ...]; a term common to all probes of a sample changes nothing.
     """
-    return reduced(second.var(dim=0), reduction)
+    # written out: torch's variance of a few rows takes 30 times as long on a CPU
+    spread = (second - second.mean(dim=0)).square().sum(dim=0) / (len(second) - 1)
+    return reduced(spread, reduction)
 
 
 @dataclass(frozen=True)

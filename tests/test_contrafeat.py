@@ -39,8 +39,9 @@ def changes(grad: bool = False):
 # -- golden numbers: masks and losses ----------------------------------------------------------------------
 def test_masks():
     for name, change in zip(("q", "pos", "neg"), changes()[1]):
-        for i, (alone, shared) in enumerate(zip(masks(change), masks(change, over_depth=True))):
-            assert_close(change[i].norm(dim=1), GOLDEN[f"norm_layer{i}_{name}"], rtol=1e-5, atol=1e-6)
+        norms = [stage.norm(dim=1) for stage in change]
+        for i, (alone, shared) in enumerate(zip(masks(norms), masks(norms, over_depth=True))):
+            assert_close(norms[i], GOLDEN[f"norm_layer{i}_{name}"], rtol=1e-5, atol=1e-6)
             assert_close(alone, GOLDEN[f"mask_layer{i}_{name}"], rtol=1e-5, atol=1e-6)
             assert_close(shared, GOLDEN[f"maskdepth_layer{i}_{name}"], rtol=1e-5, atol=1e-6)
 
