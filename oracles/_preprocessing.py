@@ -18,7 +18,7 @@ MATRIX_LIMIT = 256
 def resample(images: Tensor, size: int, mode: str = "bilinear") -> Tensor:
     """Images [N, C, size, size] of [N, C, H, W], antialiased; the same tensor where it fits already.
 
-    On a CPU and up to ``MATRIX_LIMIT`` pixels as two matrix products: ten times as quick there as
+    On a CPU and up to ``MATRIX_LIMIT`` pixels as two matrix products: five times as quick there as
     ``torch.nn.functional.interpolate``, whose numbers these are.
     """
     sides = images.shape[-2:]

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from oracles import registry
-from oracles._preprocessing import from_settings
+from oracles._preprocessing import from_settings, resample
 
 ROOT = Path(__file__).parent.parent
 NAMES = list(registry.load_all()[0])
@@ -242,3 +242,18 @@ def test_transformers_extractors_are_their_models():
         expected = getattr(found, "pooler_output", found)
         assert tiny.build("clip_vit").width == 12
         torch.testing.assert_close(tiny.build("clip_vit").features(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape, size, mode", [((32, 32), 64, "bilinear"), ((48, 32), 32, "bilinear"),
+                                               ((17, 17), 40, "bicubic"), ((64, 40), 24, "bicubic")])
+def test_resampling_by_matrices_is_interpolation_and_has_its_gradient(shape, size, mode):
+    images = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():  # what it keeps for later calls must serve gradients, too
+        resample(images, size, mode)
+    found = []
+    for method in (resample, lambda x, n, m: F.interpolate(x, size=(n, n), mode=m, antialias=True)):
+        x = images.clone().requires_grad_()
+        image = method(x, size, mode)
+        found.append((image.detach(), *torch.autograd.grad(image.square().sum(), x)))
+    for here, there in zip(*found):
+        assert torch.allclose(here, there, rtol=1e-4, atol=1e-4 * there.abs().max())
