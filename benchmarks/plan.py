@@ -24,7 +24,7 @@ class Cell:
             fails this one is not tried, unless it was of pools, which the cell then makes for itself.
         steps: the artifacts that it makes.
         on_the_way: those that making them takes; their seconds are the cell's too.
-        weight: rough cost in plain images, for the remaining time.
+        weight: rough cost in plain images, as measured with ``mini`` on a CPU, for the remaining time.
         extractors: of pools. metric: of an evaluation.
     """
 

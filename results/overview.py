@@ -146,9 +146,9 @@ def header(source: Source, metric: str, group: str = HEADLINE) -> str:
     return name if group == HEADLINE else f"{name}\n{group}"
 
 
-def in_one_line(text: str, separator: str = " ") -> str:
-    """A ``header`` without its line breaks."""
-    return text.replace("_\n", "_").replace("\n", separator)
+def whole_words(text: str) -> str:
+    """A ``header`` whose metric is not broken."""
+    return text.replace("_\n", "_")
 
 
 def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
@@ -190,7 +190,7 @@ def floor_check(source: Source) -> Table | None:
         group, digits = aggregate.group_of(s.protocol), source.digits(s.metric)
         verdict = ("inside" if s.chance_low <= s.mean <= s.chance_high else
                    "outside its own" if joint[1] <= s.mean <= joint[2] else "outside both")
-        lines[in_one_line(header(source, s.metric, group))] = {
+        lines[whole_words(header(source, s.metric, group)).replace("\n", " ")] = {
             "random": number(s.mean, digits), "chance": number(s.chance, digits),
             "band of\none score": f"[{number(s.chance_low, digits)}, {number(s.chance_high, digits)}]",
             "band of\nall scores": f"[{number(joint[1], digits)}, {number(joint[2], digits)}]", "random is": verdict}

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from results.aggregate import CEILING, FLOOR, Entry, Summary, entry_order
-from results.overview import header, headline_summaries, in_one_line
+from results.overview import header, headline_summaries, whole_words
 from results.tables import DAGGER, Source
 
 # Okabe and Ito's colours: told apart by all common kinds of colour vision; floor and ceiling differ in shape as well.
@@ -51,7 +51,7 @@ def summary_figure(source: Source, path: Path) -> Path | None:
             short = short or bool(trained_less)
             for axis, ((metric, group), own) in zip(axes, panels.items()):
                 _panel(axis, {s.entry: s for s in own}, entries)
-                axis.set_title(in_one_line(header(source, metric, group), "\n"), fontsize=8.5, color=INK)
+                axis.set_title(whole_words(header(source, metric, group)), fontsize=8.5, color=INK)
                 axis.set_yticks(range(len(entries)), [""] * len(entries))
             axes[0].set_yticklabels([e.label(entries) + (f" {DAGGER}" if e in trained_less else "") for e in entries])
             axes[0].set_ylabel(KINDS[kind], color=INK)

@@ -1,4 +1,4 @@
-"""One thread a test process, as in a run: the same sums in the same order, no fight over the cores. Long ones first."""
+"""How tests run: one thread a process, as in a run (the same sums in the same order), and long modules first."""
 
 import os
 

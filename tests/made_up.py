@@ -27,6 +27,11 @@ LEVEL = {"alignment": (0.35, 0.34, 1.0), "attribute_recovery": (0.31, 0.30, 1.0)
          "dead_directions": (2, 2, -4), "s_disen": (0.33, 0.33, 0.6), "n_discov": (2.1, 2.2, 12)}
 
 
+GOOD = {"suite": "s", "version": 1, "profile": "mini", "zoo": "mini", "metric": "alignment", "protocol": "greedy",
+        "method": "sefa", "reference": "full", "client": "male", "seed": 0, "value": 0.5}
+"""One row, as columns and values."""
+
+
 def rows(seeds=(0,), gans=(*GANS, "full_b"), methods=tuple(SKILL), xga_pairs="reference", **context) -> pd.DataFrame:
     """Rows of all metrics: pairs for every method (xga with ``full`` only, unless ``xga_pairs`` is "all"), single GANs
     for all, the control, one failed cell and the scores that do not exist."""

@@ -128,6 +128,14 @@ def test_a_low_pass_by_convolution_is_the_sum_of_shifts_and_keeps_its_layout(dty
     close(found.float(), Blur.apply(x.float(), 1), 1e-6 if dtype == torch.float32 else 0.01)
 
 
+def test_inference_mode_changes_nothing():
+    data, net = load(ADA)
+    with torch.inference_mode():  # sums are made in place there
+        found = net.synthesize(data["inputs"]["wplus"])
+        assert torch.equal(found, net.synthesize(data["inputs"]["wplus"]))
+    close(found, net.synthesize(data["inputs"]["wplus"]), 1e-6)
+
+
 def test_a_batch_equals_its_samples():
     data, net = load(ADA)
     images = net.synthesize(data["inputs"]["wplus"])
