@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 REDUCTIONS = ("mean", "sum")
+COLUMNS = 2048  # of long rows at a time: 128 of them are 1 MB, which a core's cache holds
 
 
 def unit_features(activations: Tensor) -> Tensor:
@@ -26,37 +28,62 @@ def divergences(edited: Tensor, originals: Tensor) -> Tensor:
     return (change / change.norm(dim=2, keepdim=True)).flatten(0, 1)
 
 
-class _Gram(torch.autograd.Function):
-    """x x^T of [R, F]; its gradient is one product more, not the two of a matrix product with itself."""
+class _ChangeProducts(torch.autograd.Function):
+    """c c^T of the changes c = e - |e| u, of edited e [K * N, F], in parts, and unit originals u [N, F].
 
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x @ x.T
+    Written for rows far longer than there are rows, where a pass over [K * N, F] costs as much as an image: e is never
+    put together, c never kept. Both exist for ``COLUMNS`` columns at a time, and the gradient is two products more.
+    """
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(*inputs)
+    def forward(ctx, units: Tensor, sizes: Tensor, *parts: Tensor) -> Tensor:
+        rows, n = len(sizes), len(units)
+        products, along = units.new_zeros(rows, rows), units.new_zeros(rows, n)  # c c^T and c u^T
+        for edited, unit in zip(_columns(parts), units.split(COLUMNS, dim=1)):
+            change = torch.addcmul(edited.unflatten(0, (-1, n)), sizes.view(-1, n, 1), unit, value=-1).flatten(0, 1)
+            products.addmm_(change, change.T)
+            along.addmm_(change, unit.T)
+        ctx.save_for_backward(units, sizes, along, *parts)
+        return products
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        return (grad + grad.T) @ ctx.saved_tensors[0]
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        units, sizes, along, *parts = ctx.saved_tensors
+        n = len(units)
+        grad = grad + grad.T  # times c, it is the gradient of c, which reaches e straight and by way of |e|
+        own = torch.arange(len(sizes), device=sizes.device) % n
+        to_edited = grad - ((grad @ along).gather(1, own[:, None]).flatten() / sizes).diag()
+        to_units = -(grad * sizes).unflatten(1, (-1, n)).sum(dim=1)
+        found = [torch.empty_like(part) for part in parts]
+        heights = [len(part) for part in parts]
+        for edited, unit, out in zip(_columns(parts), units.split(COLUMNS, dim=1),
+                                     zip(*(x.split(COLUMNS, dim=1) for x in found))):
+            for there, mine, theirs in zip(out, to_edited.split(heights), to_units.split(heights)):
+                torch.mm(mine, edited, out=there).addmm_(theirs, unit)
+        return None, None, *found
 
 
-def divergence_cosines(edited: Tensor, originals: Tensor) -> Tensor:
+def _columns(parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    """``COLUMNS`` columns at a time of what ``parts`` are rows of."""
+    for blocks in zip(*(part.split(COLUMNS, dim=1) for part in parts)):
+        yield torch.cat(blocks)
+
+
+def divergence_cosines(edited: Sequence[Tensor], originals: Tensor) -> Tensor:
     """Cosines [K * N, K * N] of the ``divergences`` of edited [K * N, F] and originals [N, F], of rows of any length.
 
     The change e/|e| - o/|o| of unit features points where e - |e| o/|o| does, and one matrix has all lengths and all
-    products: half as many passes over [K * N, F], which are what a step costs at an early layer. A change that is only
-    rounding is none, and has NaN.
+    products. A change that is only rounding is none, and has NaN.
+
+    Args:
+        edited: its rows in order, in as many parts as they were made in.
+        originals: get no gradient.
     """
-    edited = edited.unflatten(0, (-1, len(originals)))
-    size = edited.norm(dim=2, keepdim=True)
-    change = torch.addcmul(edited, size, F.normalize(originals, dim=1), value=-1)
-    products = _Gram.apply(change.flatten(0, 1))
+    sizes = torch.cat([part.detach().norm(dim=1) for part in edited])
+    products = _ChangeProducts.apply(F.normalize(originals.detach(), dim=1), sizes, *edited)
     lengths = products.diagonal().sqrt()
-    lengths = lengths.where(lengths > 4 * torch.finfo(size.dtype).eps * size.detach().flatten(), math.nan)
+    lengths = lengths.where(lengths > 4 * torch.finfo(sizes.dtype).eps * sizes, math.nan)
     return products / (lengths * lengths[:, None])
 
 

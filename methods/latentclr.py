@@ -100,8 +100,8 @@ class LatentCLR(DirectionMethod):
             maps = generator.activations(latents, layer, space)
             originals = maps.flatten(1).float()
         rows = max(1, chunk * generator.resolution // maps.shape[-1])  # a small layer is quicker with more at a time
-        edits = torch.cat([generator.activations(part, layer, space).flatten(1) for part in edited.split(rows)])
-        return latentclr_loss_of_cosines(divergence_cosines(edits.float(), originals), self.n_directions,
+        edits = [generator.activations(part, layer, space).flatten(1).float() for part in edited.split(rows)]
+        return latentclr_loss_of_cosines(divergence_cosines(edits, originals), self.n_directions,
                                          self.temperature, self.absolute, self.reduction)
 
     def _layer(self, generator: Generator) -> str:
