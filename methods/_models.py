@@ -42,7 +42,10 @@ class GlobalModel(DirectionModel):
         self.vectors = nn.Parameter(torch.randn(k, dim, generator=rng))
 
     def moves(self, latent: Tensor, ks: Sequence[int]) -> Tensor:
-        return F.normalize(self.vectors[list(ks)], dim=1)[:, None].expand(-1, len(latent), -1)
+        chosen = self.vectors if list(ks) == list(range(len(self.vectors))) else self.vectors[list(ks)]
+        # of unit length, as by F.normalize, which is a dozen kernels on the way back
+        units = torch._weight_norm(chosen, chosen.new_ones(len(chosen), 1))
+        return units[:, None].expand(-1, len(latent), -1)
 
     def directions(self, space: str, notes: dict) -> Directions:
         return Vectors(self.vectors.detach().cpu(), space, notes=notes)

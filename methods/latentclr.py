@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
-from methods._contrastive import REDUCTIONS, divergence_cosines, latentclr_loss_of_cosines
+from methods._latentclr_loss import REDUCTIONS, Contrast
 from methods._models import MODELS, DirectionModel
 from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
@@ -22,7 +24,7 @@ class LatentCLR(DirectionMethod):
     """Contrastive directions (Yueksel, Simsar, Er & Yanardag, ICCV 2021, arXiv:2104.00820, Sec. 3).
 
     Edits of one direction should change the features of an early layer alike, whatever the latent, and unlike those
-    of other directions: ``latentclr_loss_of_cosines`` of unit changes of unit features, Adam, frozen generator.
+    of other directions: ``Contrast`` of unit changes of unit features, Adam, frozen generator.
 
     The defaults are published ones, of several places: ``"global"`` vectors are the official configuration's default
     and what xGA (CVPR 2023) trained for its tables, also at the first layer (``conv1``) and with alpha 3, the strength
@@ -34,7 +36,7 @@ class LatentCLR(DirectionMethod):
         model: ``"global"`` (a vector), ``"linear"`` (an affine map of the latent) or ``"nonlinear"``.
         layer: of ``generator.layer_names``, by position or by name; 0 is StyleGAN2's ``conv1``.
         alpha: edit strength in training. batch: latents a step, each edited along all K directions.
-        temperature: multiplies the similarity. absolute: opposite changes count as alike.
+        temperature: multiplies the similarity, 40 at most. absolute: opposite changes count as alike.
         reduction: ``"mean"`` or ``"sum"`` over positives and over negatives.
         milestones: fractions of the run at which the learning rate drops to a fifth.
     """
@@ -62,6 +64,9 @@ class LatentCLR(DirectionMethod):
         for field, value, known in (("model", self.model, tuple(MODELS)), ("reduction", self.reduction, REDUCTIONS)):
             if value not in known:
                 raise ValueError(f"latentclr: {field}={value!r}, expected one of {', '.join(known)}")
+        if not 0 < self.temperature <= 40:
+            raise ValueError(f"latentclr: temperature={self.temperature}, expected more than 0 and at most 40: it "
+                             "multiplies a cosine, whose exponential is taken")
         for field in ("n_directions", "batch"):
             if getattr(self, field) < 2:
                 raise ValueError(f"latentclr: {field}={getattr(self, field)}, expected 2 or more: the loss compares "
@@ -79,10 +84,20 @@ class LatentCLR(DirectionMethod):
         rng = context.rng(self.name, "start")
         model = MODELS[self.model](self.n_directions, generator.dim(space), rng).to(generator.device)
 
-        def loss_at(step: int) -> Tensor:
+        look = _Layer(generator, layer, space, context.chunk)
+
+        @lru_cache(maxsize=1)
+        def originals(block: int) -> list[tuple[Tensor, Tensor]]:
+            """Latents and unit features of K steps: as many rows as a step edits, as a layer is quicker with many."""
+            steps = min(self.n_directions, self.n_steps - block * self.n_directions)
             with torch.no_grad():
-                latents = generator.sample(self.batch, context.rng(self.name, "latents", step), space)
-            return self.loss(generator, model, latents, layer, space, context.chunk)[0]
+                latents = generator.sample(steps * self.batch, context.rng(self.name, "latents", block), space)
+                units = look.originals(latents)
+            return list(zip(latents.split(self.batch), units.split(self.batch)))
+
+        def loss_at(step: int) -> Tensor:
+            block, within = divmod(step, self.n_directions)
+            return self.loss(model, *originals(block)[within], look)
 
         with frozen(generator):
             losses = train(
@@ -92,17 +107,10 @@ class LatentCLR(DirectionMethod):
                 likely=f"some edit changed nothing at layer {layer!r} (choose a later one), or activations overflowed")
         return model.directions(space, {"alpha": self.alpha, "layer": layer, **loss_notes(losses)})
 
-    def loss(self, generator: Generator, model: DirectionModel, latents: Tensor, layer: str, space: str,
-             chunk: int) -> tuple[Tensor, Tensor]:
-        """(loss, accuracy) on latents [N, D]; N * (1 + K) activations, those of the originals without gradient."""
-        edited = model.shift(latents, self.alpha, range(self.n_directions))
-        with torch.no_grad():
-            maps = generator.activations(latents, layer, space)
-            originals = maps.flatten(1).float()
-        rows = max(1, chunk * generator.resolution // maps.shape[-1])  # a small layer is quicker with more at a time
-        edits = [generator.activations(part, layer, space).flatten(1).float() for part in edited.split(rows)]
-        return latentclr_loss_of_cosines(divergence_cosines(edits, originals), self.n_directions,
-                                         self.temperature, self.absolute, self.reduction)
+    def loss(self, model: DirectionModel, latents: Tensor, units: Tensor, look: _Layer) -> Tensor:
+        """The loss of edits of latents [N, D] whose unit features are ``units`` [N, F]; K * N activations."""
+        edits = look.edits(model.shift(latents, self.alpha, range(self.n_directions)))
+        return Contrast(self.n_directions, self.temperature, self.absolute, self.reduction).of_edits(edits, units)
 
     def _layer(self, generator: Generator) -> str:
         if isinstance(self.layer, str):
@@ -112,3 +120,33 @@ class LatentCLR(DirectionMethod):
             raise ValueError(f"latentclr: layer={self.layer}, but {type(generator).__name__} has layers 0 to "
                              f"{len(names) - 1}: {', '.join(names)}")
         return names[self.layer]
+
+
+class _Layer:
+    """Features of a layer: its activations as float32 rows, all in the order in which those of originals lie in memory.
+
+    Args:
+        chunk: images at a time; of a small layer, activations of as many pixels, as soon as originals said its size.
+    """
+
+    def __init__(self, generator: Generator, layer: str, space: str, chunk: int) -> None:
+        self.generator, self.layer, self.space, self.chunk = generator, layer, space, chunk
+        self.rows, self.channels_last = chunk, False
+
+    def originals(self, latents: Tensor) -> Tensor:
+        """Unit features [N, F] of latents [N, D]."""
+        first = self._maps(latents[:self.chunk])
+        self.rows = max(1, self.chunk * self.generator.resolution // first.shape[-1])
+        self.channels_last = first.is_contiguous(memory_format=torch.channels_last)
+        rest = self.edits(latents[self.chunk:]) if len(latents) > self.chunk else []
+        return F.normalize(torch.cat([self._rows(first), *rest]), dim=1)
+
+    def edits(self, latents: Tensor) -> list[Tensor]:
+        """Features of latents [N, D], in parts."""
+        return [self._rows(self._maps(part)) for part in latents.split(self.rows)]
+
+    def _maps(self, latents: Tensor) -> Tensor:
+        return self.generator.activations(latents, self.layer, self.space)
+
+    def _rows(self, maps: Tensor) -> Tensor:
+        return (maps.permute(0, 2, 3, 1) if self.channels_last else maps).flatten(1).float()

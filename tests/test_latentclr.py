@@ -14,12 +14,13 @@ from torch.testing import assert_close
 from benchmarks.counting import count_images
 from benchmarks.generators.base import Generator
 from methods import _training
-from methods._contrastive import divergence_cosines, divergences, latentclr_loss, unit_features
+from methods._contrastive import divergences, unit_features
+from methods._latentclr_loss import Contrast
 from methods._models import GlobalModel, LinearModel, MlpModel
 from methods._training import train
 from methods.base import Context, DiscoveryError
 from methods.directions import Directions
-from methods.latentclr import LatentCLR
+from methods.latentclr import LatentCLR, _Layer
 from methods.registry import build
 
 with np.load(Path(__file__).parent / "golden/latentclr.npz", allow_pickle=False) as file:
@@ -62,8 +63,9 @@ LOSSES = [key[5:] for key in GOLDEN if key.startswith("loss_")]
 def test_loss_accuracy_and_gradient(variant):
     rows = GOLDEN["divergence_features" if variant.startswith("divergence") else "raw_features"].clone()
     rows.requires_grad_()
-    loss, accuracy = latentclr_loss(rows, 5, 2.0 if variant.endswith("temp2") else 0.5, "absTrue" in variant,
-                                    "sum" if "_sum" in variant else "mean")
+    contrast = Contrast(5, 2.0 if variant.endswith("temp2") else 0.5, "absTrue" in variant,
+                        "sum" if "_sum" in variant else "mean")
+    loss, accuracy = contrast.of_rows(rows)
     loss.backward()
     assert_close(loss.detach(), GOLDEN[f"loss_{variant}"], rtol=1e-5, atol=1e-6)
     assert_close(accuracy, GOLDEN[f"acc_{variant}"])
@@ -79,33 +81,53 @@ def test_divergences_and_the_gradient_through_them():
     edited = GOLDEN["edited_feats"].clone().requires_grad_()
     rows = divergences(edited, GOLDEN["orig_feats"])
     assert_close(rows.detach(), GOLDEN["divergence_features"], rtol=1e-5, atol=1e-6)
-    latentclr_loss(rows, 5)[0].backward()
+    Contrast(5).of_rows(rows)[0].backward()
     assert_close(edited.grad, GOLDEN["edited_feats_grad_abs_mean"], rtol=1e-4, atol=1e-6)
 
 
-def test_cosines_of_divergences_are_theirs_at_any_length_of_the_features(monkeypatch):
-    monkeypatch.setattr("methods._contrastive.COLUMNS", 3)  # several blocks, and parts that cut through directions
+@pytest.mark.parametrize("columns", [3, 2048])  # in blocks, and in one
+@pytest.mark.parametrize("absolute, reduction", [(True, "mean"), (False, "sum")])
+@pytest.mark.parametrize("height", [4, 40])  # rows a part: 4 cuts through directions
+def test_loss_of_edits_is_that_of_their_divergences(monkeypatch, columns, absolute, reduction, height):
+    monkeypatch.setattr("methods._latentclr_loss.COLUMNS", columns)
     rng = torch.Generator().manual_seed(0)
     edited, originals = (GOLDEN[name].double() for name in ("edited_feats", "orig_feats"))
     edited, originals = (x * torch.rand(len(x), 1, generator=rng, dtype=x.dtype).add(0.5) for x in (edited, originals))
-    weights = torch.randn(len(edited), len(edited), generator=rng, dtype=torch.float64)  # not symmetric
+    units, contrast = F.normalize(originals, dim=1), Contrast(5, 2.0, absolute, reduction)
 
-    def gradient(cosines):
+    def gradient(loss_of):
         x = edited.clone().requires_grad_()
-        found = cosines(x)
-        (found * weights).sum().backward()
-        return found.detach(), x.grad
+        loss = loss_of(x)
+        (3 * loss).backward()
+        return loss.detach(), x.grad
 
-    def long_way(x):
-        rows = divergences(F.normalize(x, dim=1), F.normalize(originals, dim=1))
-        return rows @ rows.T
-
-    found, expected = gradient(lambda x: divergence_cosines(x.split(4), originals)), gradient(long_way)
+    found = gradient(lambda x: contrast.of_edits(x.split(height), units))
+    expected = gradient(lambda x: contrast.of_rows(divergences(F.normalize(x, dim=1), units))[0])
     for short, long in zip(found, expected, strict=True):
-        assert_close(short, long, rtol=1e-9, atol=1e-9)
-    same = edited.clone()
-    same[0] = 2 * originals[0]
-    assert divergence_cosines([same], originals)[0].isnan().all()  # a change of nothing stops the training
+        assert_close(short, long, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("contrast", [Contrast(4), Contrast(4, 3.0, False, "sum")])
+def test_gradients_of_the_loss_are_those_of_small_differences(contrast):
+    rng = torch.Generator().manual_seed(0)
+    units = F.normalize(torch.randn(3, 7, generator=rng, dtype=torch.float64), dim=1)
+    edited = torch.randn(12, 7, generator=rng, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: contrast.of_edits([x], units), edited)
+    assert torch.autograd.gradcheck(lambda x: contrast.of_rows(x)[0], edited)
+
+
+def test_a_change_of_nothing_stops_the_training():
+    units = F.normalize(GOLDEN["orig_feats"], dim=1)
+    edited = GOLDEN["edited_feats"].clone()
+    assert Contrast(5).of_edits([edited], units).isfinite()
+    edited[0] = 3 * units[0]
+    assert Contrast(5).of_edits([edited], units).isnan()
+
+
+@pytest.mark.parametrize("k, rows", [(1, 8), (8, 8), (3, 8)])
+def test_a_loss_that_has_nothing_to_compare_is_refused(k, rows):
+    with pytest.raises(ValueError, match=f"got k={k} and {rows} rows"):
+        Contrast(k).of_rows(torch.ones(rows, 2))
 
 
 def test_unit_features():
@@ -172,11 +194,13 @@ def test_three_training_steps():
     method = LatentCLR(n_directions=3, model="global", batch=4, alpha=ALPHA)
     model, seen = GlobalModel(3, 6, torch.Generator()), []
     model.load_state_dict({"vectors": before})
+    look = _Layer(generator, "first", "z", 5)
 
     def loss_at(step):
         if step:
             seen.append(model.vectors.detach().clone())
-        return method.loss(generator, model, GOLDEN[f"step_z{step}"], "first", "z", 5)[0]
+        latents = GOLDEN[f"step_z{step}"]
+        return method.loss(model, latents, look.originals(latents), look)
 
     losses = train(model, loss_at, Context(), name="t", key=str, n_steps=3, lr=1e-3, weight_decay=1e-3)
     seen.append(model.vectors.detach())
@@ -209,11 +233,31 @@ def test_same_seed_same_answer_whatever_the_chunk(toy, model):
 
 
 def test_images_are_as_planned_and_progress_is_honest(toy):
-    seen, method = [], tiny()
+    seen, method = [], tiny(n_steps=10)  # originals are made for four steps at once, the last time for two
     with count_images(toy) as count:
         method.discover(toy, Context(progress=lambda done, total: seen.append((done, total)), chunk=5))
-    assert count.images == method.images() == 12 * 3 * (1 + 4)
-    assert seen == [(i, 12) for i in range(13)]
+    assert count.images == method.images() == 10 * 3 * (1 + 4)
+    assert seen == [(i, 10) for i in range(11)]
+
+
+def test_features_of_a_layer_are_in_one_order_and_as_many_at_a_time_as_pixels_allow():
+    class Maps(Toy):
+        """[N, 24, 2, 2]: as a convolution may, with channels last in memory for more than two latents."""
+
+        resolution = 8
+
+        def activations(self, latent, layer, space=None):
+            sizes.append(len(latent))
+            maps = super().activations(latent, layer, space) * torch.arange(1.0, 5).view(2, 2)
+            return maps.contiguous(memory_format=torch.channels_last if len(latent) > 2 else torch.contiguous_format)
+
+    sizes, latents = [], torch.randn(14, 16, generator=torch.Generator().manual_seed(0))
+    look = _Layer(Maps(torch.randn(24, 16, generator=torch.Generator().manual_seed(1))).freeze(), "first", "z", 3)
+    units = look.originals(latents)
+    features = look.edits(latents)
+    assert sizes == [3, 11, 12, 2]
+    assert_close(units, F.normalize(torch.cat(features), dim=1))
+    assert features[0].is_contiguous() and not features[0].norm(dim=1).allclose(torch.ones(12))
 
 
 def test_the_generator_is_left_alone():
@@ -314,7 +358,8 @@ def test_parameter_groups_keep_their_own_rates():
 
 @pytest.mark.parametrize("params, words", [
     ({"model": "cubic"}, "model='cubic', expected one of global, linear, nonlinear"),
-    ({"reduction": "max"}, "expected one of mean, sum"), ({"batch": 1}, "batch=1, expected 2 or more")])
+    ({"reduction": "max"}, "expected one of mean, sum"), ({"batch": 1}, "batch=1, expected 2 or more"),
+    ({"temperature": 0}, "temperature=0.0, expected more than 0 and at most 40")])
 def test_wrong_settings_are_refused(params, words):
     with pytest.raises(ValueError, match=words):
         build("latentclr", params)

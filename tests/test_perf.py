@@ -64,6 +64,15 @@ def test_each_step_is_followed_by_one_floor_and_the_first_is_not_counted():
     assert len(calls) == 3 and len(turns.above) == len(turns.below) == 2 and min(turns.above) >= 0
 
 
+def test_steps_that_share_work_are_one_round(monkeypatch):
+    clock = iter([0.0, 5.0, 5.0, 6.0, 6.0, 7.0, 7.0, 8.0, 8.0, 17.0, 17.0, 18.0, 18.0, 19.0, 19.0, 20.0, 20.0])
+    monkeypatch.setattr("benchmarks.perf.timing.process_time", lambda: next(clock))
+    turns = Turns(lambda: None, steps=2)
+    for done in range(5):
+        turns(done, 4)
+    assert turns.above == [5.0] and turns.below == [1.0]
+
+
 def test_a_floor_makes_the_images_that_the_formulas_say():
     from benchmarks.counting import count_images
     from benchmarks.perf.floors import floor

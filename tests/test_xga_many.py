@@ -13,7 +13,8 @@ from torch.testing import assert_close
 
 from benchmarks.counting import count_images
 from methods import _training
-from methods._contrastive import cross_gan_loss, latentclr_loss, many_gan_loss
+from methods._contrastive import cross_gan_loss, many_gan_loss
+from methods._latentclr_loss import Contrast
 from methods._models import LinearModel
 from methods.base import Context
 from methods.xga import XGA, Embedding, XGARelease, step_changes
@@ -290,9 +291,9 @@ def test_one_generator_has_the_terms_within_it(gans, context):
 def test_the_order_of_better_is_latentclrs(gans, context):
     """Of the same features, LatentCLR's loss and this one agree which are better separated."""
     good, bad = torch.eye(6).repeat_interleave(3, dim=0), unit_rows(18, 6)
-    none = torch.zeros(6, dtype=torch.bool)
+    none, contrast = torch.zeros(6, dtype=torch.bool), Contrast(6, absolute=False)
     assert many_gan_loss([good], 6, none)[0] < many_gan_loss([bad], 6, none)[0]
-    assert latentclr_loss(good, 6, absolute=False)[0] < latentclr_loss(bad, 6, absolute=False)[0]
+    assert contrast.of_rows(good)[0] < contrast.of_rows(bad)[0]
 
 
 @pytest.mark.parametrize("params, words", [({"n_directions": 1}, "n_directions=1"), ({"batch": 1}, "batch=1, expec"),

@@ -105,7 +105,10 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def activations(self, latent: Tensor, layer: str, space: str | None = None) -> Tensor:
-        """The activation [N, C, H, W] of ``layer`` (one of ``layer_names``); nothing after it is computed."""
+        """The activation [N, C, H, W] of ``layer`` (one of ``layer_names``); nothing after it is computed.
+
+        It lies in memory as it was computed, perhaps with channels last: ``flatten`` it, ``view`` may be refused.
+        """
 
     def check_layer(self, layer: str) -> str:
         """``layer`` if the generator has it; else ValueError naming those it has."""

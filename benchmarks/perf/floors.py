@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
 from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Task
 from methods._penalised import Penalised
 from methods._reconstructors import ResNet18, build_reconstructor
 from methods.base import DirectionMethod, PairedMethod
@@ -45,6 +44,7 @@ class Floor:
     Args:
         plain, moved: images of each generator without and with gradient.
         look: generator and latents to images, or to activations. judge: what looks at them.
+        steps: of a round, after which the method's work comes again: what it makes for several steps at once is theirs.
     """
 
     generators: Sequence[Generator]
@@ -54,6 +54,7 @@ class Floor:
     moved: int
     look: Look = _image
     judge: Judge = _nothing
+    steps: int = 1
 
     def __call__(self) -> None:
         with torch.no_grad():
@@ -70,7 +71,7 @@ class Floor:
                           for part in latents.split(self.chunk)])
 
 
-def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
+def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Floor | None:
     """The floor of a step of ``method``, or None where none is stated here."""
     one, both, chunk = setup.pair[:1], setup.pair, setup.sizes.chunk
     if isinstance(method, (XGA, XGASingle)):
@@ -90,7 +91,7 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Task | None:
         side = one[0].activations(setup.latents(1), layer).shape[-1]
         rows = chunk * one[0].resolution // side  # as many of a small layer's maps at a time as the method takes
         return Floor(one, setup.latents(batch), rows, batch, batch * method.n_directions,
-                     lambda generator, latents: generator.activations(latents, layer))
+                     lambda generator, latents: generator.activations(latents, layer), steps=method.n_directions)
     if isinstance(method, Penalised) and not method.exact:
         moved = method.per_sample // method.probes * method.probes  # OroJaR's images at w = 0 need no gradient
         return Floor(one, setup.latents(batch), chunk, batch * (method.per_sample - moved), batch * moved)

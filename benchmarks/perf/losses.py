@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from benchmarks.perf.report import Row
 from benchmarks.perf.setup import Setup
 from benchmarks.perf.timing import Ratio, interleaved
-from methods._contrastive import cross_gan_loss, latentclr_loss
+from methods._contrastive import cross_gan_loss
+from methods._latentclr_loss import Contrast
 
 K = 16
 WIDTH = 1280  # features a row, as the extractor has them
@@ -20,7 +21,7 @@ TIMES = 5  # calls in one measurement: a loss takes a millisecond
 
 
 def looped_latentclr(features: Tensor, k: int, temperature: float = 0.5) -> Tensor:
-    """LatentCLR's loss (Yueksel et al., ICCV 2021, Sec. 3), a row at a time; see ``latentclr_loss``."""
+    """LatentCLR's loss (Yueksel et al., ICCV 2021, Sec. 3), a row at a time; see ``Contrast``."""
     classes = torch.arange(k).repeat_interleave(len(features) // k)
     losses = []
     for r, row in enumerate(features):
@@ -54,7 +55,7 @@ def measure(setup: Setup) -> Iterator[Row]:
     features = F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
     overlap = torch.arange(K) < 12
     for name, loop, here in (
-            ("LatentCLR", lambda x: looped_latentclr(x, K), lambda x: latentclr_loss(x, K)[0]),
+            ("LatentCLR", lambda x: looped_latentclr(x, K), lambda x: Contrast(K).of_rows(x)[0]),
             ("xGA", lambda x: looped_cross_gan(*x.chunk(2), K, overlap),
              lambda x: cross_gan_loss(*x.chunk(2), K, overlap)[0])):
         check(name, value_and_gradient(loop, features), value_and_gradient(here, features))

@@ -26,11 +26,11 @@ def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
         if only not in (None, name):
             continue
         sizes = setup.sizes.methods.get(name, {}) | more
-        method = registry.build(name, sizes | {"n_steps": setup.repeats + 1})
-        least = floor(method, setup)
+        least = floor(registry.build(name, sizes), setup)
         if least is None:
             continue
-        turns = Turns(least)
+        method = registry.build(name, sizes | {"n_steps": (setup.repeats + 1) * least.steps})
+        turns = Turns(least, least.steps)
         context = setup.context(progress=turns)
         if method.paired:
             method.discover_pair(*setup.pair, context)

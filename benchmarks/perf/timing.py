@@ -55,18 +55,21 @@ class Turns:
     """A ``Context.progress`` for a training run: times each of its steps and, after each, the ``floor``.
 
     So it is the method's own loop that is measured, nothing rebuilt for the purpose. ``above`` and ``below`` are the
-    seconds of steps and floors; the first of each, which warms up, is left out.
+    seconds of a step and of a floor, averaged over each round of ``steps``; the first round, which warms up, is left
+    out.
     """
 
-    def __init__(self, floor: Task) -> None:
-        self.floor, self.above, self.below = floor, [], []
-        self.mark = 0.0
+    def __init__(self, floor: Task, steps: int = 1) -> None:
+        self.floor, self.steps, self.above, self.below = floor, steps, [], []
+        self.mark, self.spent, self.least = 0.0, 0.0, 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        spent = process_time() - self.mark
         if done:
-            floor = seconds(self.floor)
-            if done > 1:
-                self.above.append(spent)
-                self.below.append(floor)
+            self.spent += process_time() - self.mark
+            self.least += seconds(self.floor)
+            if done % self.steps == 0:
+                if done > self.steps:
+                    self.above.append(self.spent / self.steps)
+                    self.below.append(self.least / self.steps)
+                self.spent, self.least = 0.0, 0.0
         self.mark = process_time()
