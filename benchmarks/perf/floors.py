@@ -44,7 +44,7 @@ class Floor:
     Args:
         plain, moved: images of each generator without and with gradient.
         look: generator and latents to images, or to activations. judge: what looks at them.
-        steps: of a round, after which the method's work comes again: what it makes for several steps at once is theirs.
+        steps: of a round, which is timed as one: a few, as one alone scatters, or as many as share what is made at once.
     """
 
     generators: Sequence[Generator]
@@ -54,7 +54,7 @@ class Floor:
     moved: int
     look: Look = _image
     judge: Judge = _nothing
-    steps: int = 1
+    steps: int = 3
 
     def __call__(self) -> None:
         with torch.no_grad():
