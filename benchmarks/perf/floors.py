@@ -44,7 +44,7 @@ class Floor:
     Args:
         plain, moved: images of each generator without and with gradient.
         look: generator and latents to images, or to activations. judge: what looks at them.
-        steps: of a round, which is timed as one: a few, as one alone scatters, or as many as share what is made at once.
+        steps: of a round, timed as one: a few, as one alone scatters, or as many as share what is made at once.
     """
 
     generators: Sequence[Generator]
