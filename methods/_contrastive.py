@@ -1,4 +1,4 @@
-"""xGA's contrastive loss as one matrix expression over all rows, and the features that it and LatentCLR compare."""
+"""xGA's contrastive loss as one matrix expression over all rows, and the features that it compares."""
 
 from __future__ import annotations
 

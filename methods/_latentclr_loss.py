@@ -26,10 +26,10 @@ class Contrast:
 
     Args:
         k: number of directions, at least 2; rows are direction-major, two or more of each.
-        temperature: multiplies the similarity. absolute: opposite changes count as alike.
+        temperature: multiplies the similarity, 40 at most. absolute: opposite changes count as alike.
         reduction: ``"mean"`` or ``"sum"`` over positives and over negatives.
     Raises:
-        ValueError: there is no such reduction.
+        ValueError: there is no such reduction, or the temperature is out of range.
     """
 
     k: int
@@ -40,6 +40,9 @@ class Contrast:
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
             raise ValueError(f"latentclr: reduction={self.reduction!r}, expected one of {', '.join(REDUCTIONS)}")
+        if not 0 < self.temperature <= 40:
+            raise ValueError(f"latentclr: temperature={self.temperature}, expected more than 0 and at most 40: it "
+                             "multiplies a cosine, whose exponential is taken")
 
     def of_rows(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(loss, accuracy) of divergences [k * B, F], used as they are. Accuracy: share of rows with pos > neg.
@@ -50,13 +53,14 @@ class Contrast:
         return _OfRows.apply(self, features)
 
     def of_edits(self, edited: Sequence[Tensor], units: Tensor) -> Tensor:
-        """The loss of ``divergences`` of features [k * B, F] of any length from their originals' unit features [B, F].
+        """The loss of ``_contrastive.divergences`` of features of any length.
 
         The change e/|e| - u of unit features points where e - |e| u does, and one matrix has all lengths and products
         of those. A change that is only rounding is none, and the loss NaN.
 
         Args:
-            edited: the features in as many parts as they were made in. units: get no gradient.
+            edited: features [k * B, F], in as many parts as they were made in.
+            units: of their originals, of unit length [B, F]; get no gradient.
         Raises:
             ValueError: there are no two rows of one direction or no two directions.
         """

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
-from methods._latentclr_loss import REDUCTIONS, Contrast
+from methods._latentclr_loss import Contrast
 from methods._models import MODELS, DirectionModel
 from methods._sampling import vector_space
 from methods._training import frozen, loss_notes, train
@@ -61,12 +61,9 @@ class LatentCLR(DirectionMethod):
     space: str | None = None
 
     def __post_init__(self) -> None:
-        for field, value, known in (("model", self.model, tuple(MODELS)), ("reduction", self.reduction, REDUCTIONS)):
-            if value not in known:
-                raise ValueError(f"latentclr: {field}={value!r}, expected one of {', '.join(known)}")
-        if not 0 < self.temperature <= 40:
-            raise ValueError(f"latentclr: temperature={self.temperature}, expected more than 0 and at most 40: it "
-                             "multiplies a cosine, whose exponential is taken")
+        if self.model not in MODELS:
+            raise ValueError(f"latentclr: model={self.model!r}, expected one of {', '.join(MODELS)}")
+        self._contrast()  # refuses what the loss cannot take
         for field in ("n_directions", "batch"):
             if getattr(self, field) < 2:
                 raise ValueError(f"latentclr: {field}={getattr(self, field)}, expected 2 or more: the loss compares "
@@ -83,8 +80,7 @@ class LatentCLR(DirectionMethod):
         space, layer = vector_space(generator, self.space, self.name), self._layer(generator)
         rng = context.rng(self.name, "start")
         model = MODELS[self.model](self.n_directions, generator.dim(space), rng).to(generator.device)
-
-        look = _Layer(generator, layer, space, context.chunk)
+        look = _LayerFeatures(generator, layer, space, context.chunk)
 
         @lru_cache(maxsize=1)
         def originals(block: int) -> list[tuple[Tensor, Tensor]]:
@@ -107,10 +103,13 @@ class LatentCLR(DirectionMethod):
                 likely=f"some edit changed nothing at layer {layer!r} (choose a later one), or activations overflowed")
         return model.directions(space, {"alpha": self.alpha, "layer": layer, **loss_notes(losses)})
 
-    def loss(self, model: DirectionModel, latents: Tensor, units: Tensor, look: _Layer) -> Tensor:
+    def loss(self, model: DirectionModel, latents: Tensor, units: Tensor, look: _LayerFeatures) -> Tensor:
         """The loss of edits of latents [N, D] whose unit features are ``units`` [N, F]; K * N activations."""
         edits = look.edits(model.shift(latents, self.alpha, range(self.n_directions)))
-        return Contrast(self.n_directions, self.temperature, self.absolute, self.reduction).of_edits(edits, units)
+        return self._contrast().of_edits(edits, units)
+
+    def _contrast(self) -> Contrast:
+        return Contrast(self.n_directions, self.temperature, self.absolute, self.reduction)
 
     def _layer(self, generator: Generator) -> str:
         if isinstance(self.layer, str):
@@ -122,7 +121,7 @@ class LatentCLR(DirectionMethod):
         return names[self.layer]
 
 
-class _Layer:
+class _LayerFeatures:
     """Features of a layer: its activations as float32 rows, all in the order in which those of originals lie in memory.
 
     Args:

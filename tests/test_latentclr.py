@@ -20,7 +20,7 @@ from methods._models import GlobalModel, LinearModel, MlpModel
 from methods._training import train
 from methods.base import Context, DiscoveryError
 from methods.directions import Directions
-from methods.latentclr import LatentCLR, _Layer
+from methods.latentclr import LatentCLR, _LayerFeatures
 from methods.registry import build
 
 with np.load(Path(__file__).parent / "golden/latentclr.npz", allow_pickle=False) as file:
@@ -194,7 +194,7 @@ def test_three_training_steps():
     method = LatentCLR(n_directions=3, model="global", batch=4, alpha=ALPHA)
     model, seen = GlobalModel(3, 6, torch.Generator()), []
     model.load_state_dict({"vectors": before})
-    look = _Layer(generator, "first", "z", 5)
+    look = _LayerFeatures(generator, "first", "z", 5)
 
     def loss_at(step):
         if step:
@@ -252,7 +252,8 @@ def test_features_of_a_layer_are_in_one_order_and_as_many_at_a_time_as_pixels_al
             return maps.contiguous(memory_format=torch.channels_last if len(latent) > 2 else torch.contiguous_format)
 
     sizes, latents = [], torch.randn(14, 16, generator=torch.Generator().manual_seed(0))
-    look = _Layer(Maps(torch.randn(24, 16, generator=torch.Generator().manual_seed(1))).freeze(), "first", "z", 3)
+    generator = Maps(torch.randn(24, 16, generator=torch.Generator().manual_seed(1))).freeze()
+    look = _LayerFeatures(generator, "first", "z", 3)
     units = look.originals(latents)
     features = look.edits(latents)
     assert sizes == [3, 11, 12, 2]
