@@ -245,18 +245,21 @@ def add_check(commands) -> None:
 def check(args: argparse.Namespace) -> int:
     """Prints findings; returns 1 if any of them is a regression."""
     from results import check as checks
-    rows, _ = _stored(args.run)
+    rows, made_by = _stored(args.run)
     if args.write:
         args.against.parent.mkdir(parents=True, exist_ok=True)
         closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
-        checks.write_reference(checks.reference_from_rows(rows, closed), args.against)
+        made = run_folder.caption_facts(made_by)
+        checks.write_reference(checks.reference_from_rows(rows, closed, made=made), args.against)
         print(f"wrote {args.against}")
         return 0
-    findings = checks.check(rows, checks.read_reference(args.against), _metrics())
+    reference = checks.read_reference(args.against)
+    findings = checks.check(rows, reference, _metrics())
     for finding in findings:
         print(f"{finding.kind}: {finding.sentence}")
     bad = sum(f.fails for f in findings)
-    print(f"{args.run} against {args.against}: {f'{bad} findings fail' if bad else 'no regression'}")
+    verdict = f"{bad} findings fail" if bad else "no regression"
+    print(f"{args.run} against {args.against} ({checks.made_by(reference)}): {verdict}")
     return 1 if bad else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,8 @@ from results.store import write_atomically
 
 ENTRY = ("metric", "protocol", "method", "variant", "extractor")
 KEY = (*CONTEXT, *ENTRY)
-COLUMNS = (*KEY, "mean", "seed_sd", "half", "seeds", "ok", "failed", "not_applicable", "deterministic")
+MADE = ("commit", "torch", "device")
+COLUMNS = (*KEY, "mean", "seed_sd", "half", "seeds", "ok", "failed", "not_applicable", "deterministic", *MADE)
 
 SPREADS = 3.0
 """How many standard deviations over seeds a mean may lose."""
@@ -52,19 +53,21 @@ class Finding:
 
 
 def reference_from_rows(rows: pd.DataFrame, deterministic: Collection[str] = (),
-                        controls: Sequence[Pair] = (("full", "full_b"),)) -> pd.DataFrame:
+                        controls: Sequence[Pair] = (("full", "full_b"),),
+                        made: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The reference (``COLUMNS``) that later rows are checked against: one line a method, metric and protocol.
 
     ``mean`` is over seeds, then pairs or GANs (controls left out); ``seed_sd`` the standard deviation over seeds of the
     mean over pairs; ``half`` the mean half width of the intervals over latents; ``seeds`` those seeds, as text.
     Methods named in ``deterministic`` (closed forms that draw nothing) are held to rounding. A line without any score
-    has a NaN mean.
+    has a NaN mean. ``made`` says what made the rows, by the names of ``MADE``; nothing is compared by it.
     """
     grouped: dict[tuple, list] = {}
     for row in without_controls(rows, controls).itertuples():
         grouped.setdefault(tuple(getattr(row, field) for field in KEY), []).append(row)
-    lines = [{**dict(zip(KEY, key)), **_facts(grouped[key]), "deterministic": key[KEY.index("method")] in deterministic}
-             for key in sorted(grouped)]
+    facts = {name: (made or {}).get(name, "unknown") for name in MADE}
+    lines = [{**dict(zip(KEY, key)), **_facts(grouped[key]), "deterministic": key[KEY.index("method")] in deterministic,
+              **facts} for key in sorted(grouped)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
@@ -105,6 +108,11 @@ def read_reference(path: Path | str) -> pd.DataFrame:
         frame[column] = [float(x or "nan") for x in frame[column]]
     frame["deterministic"] = frame["deterministic"] == "True"
     return frame
+
+
+def made_by(reference: pd.DataFrame) -> str:
+    """What made a reference, in words: commit, torch and device, all that there are of each."""
+    return ", ".join(f"{name} {' and '.join(sorted(set(reference[name])))}" for name in MADE)
 
 
 def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: dict[str, type], other_machine: bool = True,

@@ -6,7 +6,7 @@ import made_up
 import numpy as np
 import pytest
 
-from results.check import BadReference, check, read_reference, reference_from_rows, write_reference
+from results.check import BadReference, check, made_by, read_reference, reference_from_rows, write_reference
 from results.rows import validate
 
 GANS = ("full", "female", "no_hats", "no_glasses")
@@ -152,6 +152,13 @@ def test_the_reference_file_keeps_every_digit(tmp_path, good, reference):
     back = read_reference(path)
     assert back["mean"].tolist() == reference["mean"].tolist()
     assert back["deterministic"].tolist() == reference["deterministic"].tolist()
+
+
+def test_what_made_a_reference_is_in_it_and_decides_nothing(tmp_path, good):
+    made = {"commit": "abc", "torch": "2.13.0", "device": "cuda", "alpha": "3"}
+    back = read_reference(write_reference(reference_from_rows(good, made=made), tmp_path / "reference.csv"))
+    assert made_by(back) == "commit abc, torch 2.13.0, device cuda"
+    assert check(good, back, made_up.METRICS, other_machine=False) == []
 
 
 def test_a_file_that_is_no_reference_is_refused(tmp_path):

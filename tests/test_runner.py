@@ -76,7 +76,10 @@ def test_show_makes_the_same_tables_again(finished):
 def test_a_run_passes_the_check_against_itself_and_a_worse_one_does_not(finished, capsys):
     reference = finished / "reference.csv"
     assert main(["check", str(finished / "run"), "--against", str(reference), "--write"]) == 0
+    capsys.readouterr()
     assert main(["check", str(finished / "run"), "--against", str(reference)]) == 0
+    facts = json.loads((finished / "run" / "run.json").read_text(encoding="utf-8"))
+    assert f"(commit {facts['commit'][:12]}" in capsys.readouterr().out
     worse = finished / "worse"
     shutil.copytree(finished / "run", worse, dirs_exist_ok=True)
     table = pd.read_csv(worse / "rows.csv", keep_default_na=False, dtype=str)
