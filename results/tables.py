@@ -265,7 +265,7 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
         line["chance\n[95% band]"] = with_interval(s.chance, s.chance_low, s.chance_high, digits)
         line["minus random\n[95%, GANs]"] = "" if s.entry.method == aggregate.FLOOR else with_interval(
             s.over_random, s.over_random_low, s.over_random_high, digits, sign=True)
-        if any(math.isfinite(t.effect) for t in summaries):
+        if metric != "effect" and any(math.isfinite(t.effect) for t in summaries):  # its own table has it already
             line["effect"] = number(s.effect, 2)
         line[what] = f"{len(s.values)}/{len(gans)}"
         lines[feet.entry(s, among)] = line

@@ -111,6 +111,11 @@ def test_every_spread_is_in_a_column_of_its_own(source, rows):
     assert "± seeds" not in tables.by_client(one, "alignment").cells.columns
 
 
+def test_effect_has_a_column_but_in_its_own_table(source):
+    assert "effect" in tables.by_gan(source, "deviation").cells.columns
+    assert "effect" not in tables.by_gan(source, "effect").cells.columns
+
+
 def test_the_difference_to_random_is_paired_by_cell(source, rows):
     table = tables.by_client(source, "alignment")
     line = table.data[(table.data["method"] == "latentclr") & (table.data["client"] == "mean")].iloc[0]
