@@ -249,8 +249,8 @@ def check(args: argparse.Namespace) -> int:
     if args.write:
         args.against.parent.mkdir(parents=True, exist_ok=True)
         closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
-        made = run_folder.caption_facts(made_by)
-        checks.write_reference(checks.reference_from_rows(rows, closed, made=made), args.against)
+        facts = run_folder.caption_facts(made_by)
+        checks.write_reference(checks.reference_from_rows(rows, closed, provenance=facts), args.against)
         print(f"wrote {args.against}")
         return 0
     reference = checks.read_reference(args.against)

@@ -54,20 +54,20 @@ class Finding:
 
 def reference_from_rows(rows: pd.DataFrame, deterministic: Collection[str] = (),
                         controls: Sequence[Pair] = (("full", "full_b"),),
-                        made: Mapping[str, str] | None = None) -> pd.DataFrame:
+                        provenance: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The reference (``COLUMNS``) that later rows are checked against: one line a method, metric and protocol.
 
     ``mean`` is over seeds, then pairs or GANs (controls left out); ``seed_sd`` the standard deviation over seeds of the
     mean over pairs; ``half`` the mean half width of the intervals over latents; ``seeds`` those seeds, as text.
     Methods named in ``deterministic`` (closed forms that draw nothing) are held to rounding. A line without any score
-    has a NaN mean. ``made`` says what made the rows, by the names of ``MADE``; nothing is compared by it.
+    has a NaN mean. ``provenance`` holds what made the rows, by the names of ``MADE``; nothing is compared by it.
     """
     grouped: dict[tuple, list] = {}
     for row in without_controls(rows, controls).itertuples():
         grouped.setdefault(tuple(getattr(row, field) for field in KEY), []).append(row)
-    facts = {name: (made or {}).get(name, "unknown") for name in MADE}
+    made = {name: (provenance or {}).get(name, "unknown") for name in MADE}
     lines = [{**dict(zip(KEY, key)), **_facts(grouped[key]), "deterministic": key[KEY.index("method")] in deterministic,
-              **facts} for key in sorted(grouped)]
+              **made} for key in sorted(grouped)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

@@ -155,8 +155,8 @@ def test_the_reference_file_keeps_every_digit(tmp_path, good, reference):
 
 
 def test_what_made_a_reference_is_in_it_and_decides_nothing(tmp_path, good):
-    made = {"commit": "abc", "torch": "2.13.0", "device": "cuda", "alpha": "3"}
-    back = read_reference(write_reference(reference_from_rows(good, made=made), tmp_path / "reference.csv"))
+    facts = {"commit": "abc", "torch": "2.13.0", "device": "cuda", "alpha": "3"}
+    back = read_reference(write_reference(reference_from_rows(good, provenance=facts), tmp_path / "reference.csv"))
     assert made_by(back) == "commit abc, torch 2.13.0, device cuda"
     assert check(good, back, made_up.METRICS, other_machine=False) == []
 

@@ -12,7 +12,7 @@ COUNT = """
 import ctypes
 import resource
 import torch
-from benchmarks.cpu import use_one_thread
+from benchmarks.cpu import _MMAP_THRESHOLD, use_one_thread
 
 def faults():
     def work():
@@ -23,7 +23,7 @@ def faults():
     work()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
 
-ctypes.CDLL(None).mallopt(-3, 1 << 20)  # the least favourable start: whatever is larger than 1 MiB goes back at once
+ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)  # the least favourable: what is larger goes back at once
 before = faults()
 use_one_thread()
 print(before, faults(), torch.get_num_threads())
