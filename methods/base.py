@@ -99,7 +99,8 @@ class _Method:
     @classmethod
     def published_steps(cls) -> int:
         """Training steps in the paper's or release's own setting (0 for a closed form)."""
-        return int(next((f.default for f in dataclasses.fields(cls) if f.name == "n_steps"), 0))
+        default = {f.name: f.default for f in dataclasses.fields(cls)}.get("n_steps", 0)
+        return default if isinstance(default, int) else 0
 
     def images(self) -> int:
         """How many images one discovery synthesises, both generators of a pair counted (0 for a closed form)."""

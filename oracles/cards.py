@@ -16,7 +16,7 @@ def balanced_accuracy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     The interval is normal, from binomial rates with half a success and half a failure added (Jeffreys' prior): at
     a hundred per cent it does not shrink to nothing. NaN where a column of ``labels`` has one value only.
     """
-    rates, variance = [], 0
+    rates, variance = [], torch.zeros(labels.shape[1], dtype=torch.float64, device=labels.device)
     for truth in (True, False):
         rows = labels == truth
         n, hits = rows.sum(0).double(), (rows & ((logits > 0) == truth)).sum(0).double()
