@@ -130,7 +130,7 @@ def disentanglement_per_code(importance: np.ndarray) -> np.ndarray:
     importance = np.asarray(importance, np.float64)
     if importance.ndim != 2 or importance.shape[1] < 2:
         raise ValueError(f"importances have shape {importance.shape}; DCI needs two or more codes and factors")
-    return 1 - entropy(importance + TINY, base=importance.shape[1], axis=1)
+    return 1 - np.asarray(entropy(importance + TINY, base=importance.shape[1], axis=1))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ def greedy_pairs(cosines: np.ndarray, n: int | None = None) -> list[tuple[int, i
     paper (Sec. 4.3) and its release.
     """
     n = min(cosines.shape) if n is None else n
-    rows, columns, pairs = set(), set(), []
+    rows, columns = set(), set()
+    pairs: list[tuple[int, int]] = []
     width = cosines.shape[1]
     for flat in np.argsort(-cosines, axis=None, kind="stable").tolist():
         if len(pairs) == n:

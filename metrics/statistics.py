@@ -75,7 +75,7 @@ def clustered_interval(values: Mapping[Key, float], bounds: tuple[float, float] 
                          "cells out")
     names = sorted({name for cell in cells for name in cell})
     inside = np.array([[name in cell for cell in cells] for name in names])  # [GANs, cells]
-    everywhere = inside.all(1) & (len(cells) > 1)
+    everywhere = np.array([row.all() and len(cells) > 1 for row in inside], bool)
     clusters = tuple(name for name, fixed in zip(names, everywhere) if not fixed)
     fixed = tuple(name for name, fixed in zip(names, everywhere) if fixed)
     mean = float(scores.mean())
