@@ -146,7 +146,11 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: dict[str, type],
 
 
 def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tuple[float, float]) -> tuple[float, str]:
-    """(what a mean may lose, where that comes from) for a score that is not a closed form."""
+    """(what a mean may lose, where that comes from) for a score that is not a closed form.
+
+    >>> tolerance("alignment", mean=0.5, seed_sd=0.02, half=0.01, bounds=(-1.0, 1.0))
+    (0.06, '3 times the spread over seeds')
+    """
     low, high = bounds
     floor = FLOORS.get(metric, 0.03 * (high - low) if math.isfinite(high - low) else 0.05 * abs(mean))
     return max((floor, "the metric's floor"), (SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"),

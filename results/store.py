@@ -52,7 +52,14 @@ class Step:
 
 
 def images_of(steps: Iterable[Step]) -> int:
-    """Images that making all of ``steps`` synthesises: a step once, and what is made in one pass from the same ones."""
+    """Images that making all of ``steps`` synthesises: a step once, and what is made in one pass from the same ones.
+
+    >>> apart = [Step("pool", ("results.rows",), {"gan": gan}, images=100) for gan in ("full", "no_hats")]
+    >>> images_of(apart)
+    200
+    >>> images_of(Step("pool", ("results.rows",), {"of": n}, images=100, one_pass="full") for n in (1, 2))
+    100
+    """
     passes: dict[str, int] = {}
     for step in steps:
         name = step.one_pass or step.key
