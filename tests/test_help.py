@@ -65,7 +65,7 @@ def test_the_installed_command_has_one_thread():
     code = "import os, sys, types\n" \
         "def show(argv):\n" \
         f"    print([os.environ.get(name) for name in {THREAD_VARIABLES}], argv)\n" \
-        "    assert not {'numpy', 'scipy', 'torch'} & set(sys.modules)  # they read the variables when they are loaded\n" \
+        "    assert not {'numpy', 'scipy', 'torch'} & set(sys.modules)  # else too late\n" \
         "sys.modules['benchmarks.cli'] = types.SimpleNamespace(main=show)\n"
     found = installed("list", code=code + INSTALLED, OMP_NUM_THREADS="4")
     assert found.stdout == "['1', '1', '1'] ['list']\n" and found.returncode == 0, found.stderr
