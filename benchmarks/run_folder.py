@@ -89,6 +89,8 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
 def caption_facts(made_by: dict) -> dict:
     """What captions say of the provenance, and what tables need to know of the suite."""
     shown = made_by["commit"][:12] + ("+" if made_by["dirty"] else "")
+    if shown == "unknown" and "dirbench" in made_by["versions"]:  # an installed copy
+        shown = f"unknown (dirbench {made_by['versions']['dirbench']})"
     return {"pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
             "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
             "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"]}

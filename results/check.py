@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from results import places
 from results.aggregate import Pair, without_controls
 from results.rows import CONTEXT
 from results.store import write_atomically
@@ -97,7 +98,9 @@ def read_reference(path: Path | str) -> pd.DataFrame:
     """A reference file's content. Raises BadReference if it is none."""
     path = Path(path)
     if not path.is_file():
-        raise BadReference(f"{path}: no reference file there; make one from a run that is known to be good")
+        shipped = ", ".join(sorted(file.stem for file in places.REFERENCES.glob("*.csv")))
+        raise BadReference(f"{path}: no reference file there; make one from a run that is known to be good (--write), "
+                           f"or take a shipped one: {shipped}")
     frame = pd.read_csv(path, keep_default_na=False, dtype=str)
     if tuple(frame.columns) != COLUMNS:
         raise BadReference(f"{path}: not a reference file of this version: it has the columns "

@@ -9,7 +9,9 @@ import yaml
 from tiny import ROOT
 
 from benchmarks import version
+from benchmarks.run_folder import caption_facts
 from results import places
+from results.check import BadReference, read_reference
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -69,6 +71,22 @@ def test_a_reference_is_a_file_or_a_shipped_name(tmp_path, monkeypatch):
     own = tmp_path / "celeba_subsets-smoke.csv"
     own.write_text("")
     assert places.reference(places.Path(own.name)) == places.Path(own.name)
+
+
+def test_a_reference_that_is_not_there_is_answered_with_those_that_are():
+    with pytest.raises(BadReference, match=r"celeba_subset-smoke: no reference file there.*celeba_subsets-smoke"):
+        read_reference(places.reference(places.Path("celeba_subset-smoke")))
+
+
+@pytest.mark.parametrize("made_by, words", [
+    ({"commit": "0123456789abcdef", "dirty": True}, "0123456789ab+"),
+    ({"commit": "unknown", "dirty": False}, f"unknown (dirbench {version.__version__})"),
+], ids=["checkout", "installed"])
+def test_captions_say_which_code_it_was(made_by, words):
+    others = dict.fromkeys(("pairs", "readable_attributes", "alpha", "reference", "controls"), 0)
+    versions = {"torch": "2.13.0", "dirbench": version.__version__}
+    facts = caption_facts({**others, **made_by, "hardware": {"device": "cpu"}, "versions": versions})
+    assert facts["commit"] == words
 
 
 def test_the_wheels_check_sees_what_is_left_out_and_what_slipped_in():
