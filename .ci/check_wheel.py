@@ -24,7 +24,7 @@ def installed(tracked: Iterable[str]) -> set[str]:
 
 def differences(expected: set[str], found: set[str], archive: str) -> list[str]:
     """A sentence for each file that one side lacks."""
-    return [f"{file} is not in {archive}: is it in MANIFEST.in?" for file in sorted(expected - found)] + \
+    return [f"{file} is not in {archive}: does .gitignore hide it?" for file in sorted(expected - found)] + \
         [f"{file} is in {archive}, and git does not know it" for file in sorted(found - expected)]
 
 
@@ -42,7 +42,7 @@ def check_source(source: Path, tracked: set[str]) -> list[str]:
     """What is wrong with the source archive; metadata that building adds may be there."""
     with tarfile.open(source) as archive:
         found = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    made = {name for name in found if name in ("PKG-INFO", "setup.cfg") or ".egg-info/" in name}
+    made = {name for name in found if name == "PKG-INFO"}
     return differences(tracked, found - made, source.name)
 
 
