@@ -11,8 +11,10 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from benchmarks.cli_run import RUNS, _device
+from benchmarks.cli_run import _device
+from benchmarks.command import program
 from benchmarks.config import ConfigError, Extractor, load_profile
+from results import places
 
 DEFAULT_FEATURES = "efficientnet_lite0"
 
@@ -48,8 +50,7 @@ def audit(args: argparse.Namespace) -> int:
         if value is not None and value < least:
             raise ConfigError(f"{option} {value}: expected a whole number from {least}")
     profile, extractor = load_profile(args.profile), _extractor(args.features)
-    store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
-    out = args.out or RUNS / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
+    out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
     device = _device(args.device)
     from benchmarks.audit.run import audit as run
     from benchmarks.cpu import use_one_thread
@@ -57,8 +58,8 @@ def audit(args: argparse.Namespace) -> int:
         use_one_thread()  # as in a run
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,
                  control=tuple(args.control) if args.control else None, profile=profile, seed=args.seed,
-                 steps=args.steps, device=device, store=store, command=["run_bench.py", *sys.argv[1:]],
-                 say=lambda text: print(text, flush=True))
+                 steps=args.steps, device=device, store=str(places.store(args.store)),
+                 command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True))
     counts = ", ".join(f"{len(result[kind])} {kind}" for kind in ("common", "missing", "novel"))
     print(f"{counts} directions with measurable effect; the page is {out / 'audit.md'}")
     return 0

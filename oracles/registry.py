@@ -62,5 +62,8 @@ def oracle(name: str, device: torch.device | str = "cpu") -> AttributeOracle:
 
     Raises:
         UnknownName: no such oracle; the message names the nearest. ValueError: its weights are missing or altered.
+
+    >>> oracle("teacher").names[-1]
+    'Young'
     """
     return load_oracle(name, device)

@@ -278,6 +278,10 @@ def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
 
     Raises:
         ZooError: neither a known name nor a folder or file with a manifest.
+
+    >>> zoo = load_zoo("mini")
+    >>> zoo.load("no_hats").resolution
+    32
     """
     if str(path_or_name) in NAMED:
         return Zoo(NAMED[str(path_or_name)])
