@@ -1,0 +1,116 @@
+"""Which image a list means by a name: the same one first, then the same one written otherwise; never a guess."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from benchmarks.data.sources import DataError, Source, note, some
+
+Key = Callable[[str], str]
+
+
+def _as_written(name: str) -> str:
+    return name
+
+
+def _plain(name: str) -> str:
+    """One way to write it: composed letters (Unicode's NFC), ``/`` between folders, no ``./`` before it."""
+    name = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
+    while name.startswith("./"):
+        name = name[2:]
+    return name
+
+
+def _caseless(name: str) -> str:
+    return unicodedata.normalize("NFC", _plain(name).casefold())
+
+
+def _bare(name: str) -> str:
+    """Without its ending. Only what Pillow's formats are called is an ending: in "face.12" nothing is."""
+    name = _plain(name)
+    return name[:-len(suffix)] if (suffix := PurePosixPath(name).suffix) and not suffix[1:].isdigit() else name
+
+
+_WRITINGS: tuple[tuple[str, Key], ...] = (
+    ("", _as_written), ("", _plain), ("in upper and lower case", _caseless), ("in their endings", _bare),
+    ("in their endings, and in upper and lower case", lambda name: _caseless(_bare(name))))
+"""How names may differ (nothing need be said where it is empty), and what is then the same of both."""
+
+
+def _places(source: Source) -> Iterator[tuple[Key, Key]]:
+    """(of a listed name, of a file's name): what is left of each when it begins at another folder."""
+    first = {name.partition("/")[0] if "/" in name else "" for name in source.names}
+    lead = f"{first.pop()}/" if len(first) == 1 else ""
+    root = f"/{source.where.resolve().stem if source.where.is_file() else source.where.resolve().name}/"
+
+    def below_root(name: str) -> str:
+        return _plain("/" + name).rpartition(root)[2].removeprefix("/")
+
+    of_files: tuple[Key, ...] = (_as_written, lambda name: name.removeprefix(lead),
+                                 lambda name: name.rpartition("/")[2])
+    for of_listed in (_as_written, below_root):
+        yield from ((of_listed, of_file) for of_file in of_files)
+
+
+def matched(source: Source, files: Sequence[str], listed: Path | str) -> Source:
+    """``source`` with its images in the order of ``files``, the names in the list ``listed``.
+
+    The names may begin at another folder (below the one given, or with its name), and differ in Unicode's composed
+    and decomposed letters, ``\\`` for ``/``, upper case and endings, as long as each name has exactly one image and
+    each image one name; differences of the last two kinds are said (``DataNote``). An image that would be left out
+    is used where the list names it.
+
+    Raises:
+        DataError: names without an image, images without a name, or names that cannot be told apart.
+    """
+    wanted = set(files)
+    have = [*source.names, *(name for name in source.aside if name in wanted and name in source.marks)]
+    fewest: tuple[int, list[str], list[str]] | None = None
+    alike: list[str] = []
+    for how, writing in _WRITINGS:
+        for of_listed, of_file in _places(source):
+            want = [writing(of_listed(name)) for name in files]
+            by_key = {writing(of_file(name)): name for name in have}
+            keys = set(want)
+            if keys == by_key.keys():
+                if len(by_key) == len(have) and len(keys) == len(want):
+                    _say(how, listed, files, [by_key[key] for key in want])
+                    return source.ordered([by_key[key] for key in want])
+                alike = alike or _alike(want, files) or _alike([writing(of_file(name)) for name in have], have)
+            absent = [name for name, key in zip(files, want, strict=True) if key not in by_key]
+            extra = [name for name in have if writing(of_file(name)) not in keys]
+            if fewest is None or len(absent) + len(extra) < fewest[0]:
+                fewest = len(absent) + len(extra), absent, extra
+    assert fewest is not None
+    raise DataError(f"{source.where} and {Path(listed).name} are not of the same images: "
+                    + _difference(source, fewest[1], fewest[2], alike))
+
+
+def _say(how: str, listed: Path | str, files: Sequence[str], names: list[str]) -> None:
+    if how:
+        one, other = next(pair for pair in zip(files, names, strict=True) if not pair[1].endswith(pair[0]))
+        note(f"{listed}: its names and the images' differ {how}; {one} is taken to be {other}, and so on")
+
+
+def _alike(keys: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names that are the same by their keys."""
+    count = Counter(keys)
+    return [name for key, name in zip(keys, names, strict=True) if count[key] > 1]
+
+
+def _difference(source: Source, absent: list[str], extra: list[str], alike: list[str]) -> str:
+    told = [f"{some(sorted(names))} {what}" for names, what in ((absent, "listed but not there"),
+                                                                (extra, "there but not listed")) if names]
+    if alike:
+        told = [f"{some(alike)} cannot be told apart without the folders, case or endings that the other side lacks; "
+                "write the names in the list as the files have them"]
+    aside = {_caseless(name).rpartition("/")[2]: name for name in source.aside}
+    left = [aside[key] for name in absent if (key := _caseless(name).rpartition("/")[2]) in aside]
+    if left:
+        told.append(f"{some(left)} is there, but left out: {source.aside[left[0]]}")
+    if not all(name.isascii() for name in absent) and not all(name.isascii() for name in extra):
+        told.append("letters beyond ASCII differ; the list must be UTF-8, and an archive's names too (Unicode)")
+    return "; ".join(told)
