@@ -13,6 +13,7 @@ torchvision has it, all is in a folder ``celeba`` of the one given. Both are rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from benchmarks.data.names import matched
 from benchmarks.data.sources import DataError, Source, folder_source, note, some, zip_source
 
 IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba", "list_attr_celeba", "list_eval_partition"
+_IMAGES = (IMAGES, f"{IMAGES}_png")  # the distribution's other form; its lists name .jpg all the same
 SIZE = (178, 218)
 _WHERE = ("", "Img", "Anno", "Eval")
 _LISTS = (".txt", ".csv")
@@ -60,7 +62,7 @@ def celeba(data: Path, resolution: int = 64, crop: str = "centre", cache: Path =
     listed, partition = _list(data, ATTRIBUTES), _list(data, PARTITION)
     names, files, labels = read_attributes(listed)
     parts = read_partition(partition, files)
-    source = matched(_source(data), files, listed)
+    source = matched(_outermost(_source(data)), files, listed)
     source.say_what_is_left_out()
     images, digest = images_of(source, resolution, CROPS[crop], cache, workers)
     return ImageSet(images, torch.from_numpy(labels), names, torch.from_numpy(parts),
@@ -104,14 +106,23 @@ def _looked() -> str:
 
 
 def _source(data: Path) -> Source:
-    for folder in _WHERE:
-        if (data / folder / IMAGES).is_dir():
-            return folder_source(data / folder / IMAGES)
+    for images in _IMAGES:
+        for folder in _WHERE:
+            if (data / folder / images).is_dir():
+                return folder_source(data / folder / images)
     found = _found(data, IMAGES, (".zip",))
     if not found:
         raise DataError(f"CelebA: {data / IMAGES}.zip is missing, and the folder {IMAGES} too (looked in {_looked()}); "
                         f"expected {_ALL}")
     return zip_source(found[0])
+
+
+def _outermost(source: Source) -> Source:
+    """Unpacked twice, once into a folder of its own, the images are those that lie less deep."""
+    least = min(name.count("/") for name in source.names)
+    deeper = {name: "that lies deeper than the others" for name in source.names if name.count("/") > least}
+    return replace(source, names=tuple(name for name in source.names if name not in deeper),
+                   aside={**source.aside, **deeper})
 
 
 def _raw(path: Path) -> bytes:

@@ -135,13 +135,13 @@ def _decode_all(source: Source, out: np.ndarray, resolution: int, crop: Callable
     def task(first: int) -> list[tuple[str, str]]:
         remarks: list[tuple[str, str]] = []
         for row in range(first, min(first + _CHUNK, len(source.names))):
-            name = source.names[row]
+            name, said = source.names[row], list[str]()
             try:
-                out[row] = decode(source.read(name), resolution, crop,
-                                  lambda what, name=name: remarks.append((what, name)))
+                out[row] = decode(source.read(name), resolution, crop, said.append)
             except Exception as error:  # Pillow and zipfile raise many kinds for damaged files
                 raise DataError(f"{source.where}: {name} is not a whole, readable image ({error}); "
                                 "restore the file, or remove it and its line in the attribute list") from error
+            remarks += [(what, name) for what in said]
         return remarks
 
     starts: Sequence[int] = range(0, len(source.names), _CHUNK)

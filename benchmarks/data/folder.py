@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +64,9 @@ def _own_list(source: Source) -> str | None:
 def _read(source: Source, path: Path, own: str | None) -> AttributeList:
     try:
         raw = path.read_bytes() if own is None else source.read(own)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as a list of attributes ({error.strerror or error})") from error
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # an archive's: four kinds
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path} cannot be read as a list of attributes ({why})") from error
     if raw[:256].lstrip(b"\xef\xbb\xbf").split(b"\n")[0].strip().isdigit():  # CelebA's own form
         names, files, labels = read_attributes(path, raw)
         return AttributeList(names, files, labels, every_tenth(len(files)))

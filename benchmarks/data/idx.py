@@ -95,11 +95,18 @@ def _parsed(path: Path) -> _File | None:
 
 def _images_below(data: Path) -> list[_File]:
     """The files of images in ``data`` and its folders, those nearest first; hidden ones are none."""
-    found, folders = [], [data]
+    found, folders, seen = [], [data], {data.resolve()}
     for _ in range(_DEEPEST + 1):
         entries = sorted(path for folder in folders for path in folder.iterdir() if not path.name.startswith("."))
-        found += [file for path in entries if (file := _parsed(path)) and file.kind == "images" and path.is_file()]
-        folders = [path for path in entries if path.is_dir() and not path.is_symlink()]
+        for path in entries:
+            file = _parsed(path)
+            if file and not path.exists():
+                raise DataError(f"{path} is a link to what is not there; restore it, or remove the link")
+            if file and file.kind == "images" and path.is_file():
+                found.append(file)
+        inside = {path.resolve(): path for path in reversed(entries) if path.is_dir()}
+        folders = sorted(path for place, path in inside.items() if place not in seen)
+        seen |= inside.keys()
     return found
 
 

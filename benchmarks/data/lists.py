@@ -230,6 +230,9 @@ def _part_column(table: Table, file_column: int) -> int | None:
         raise DataError(f"{table.where}:1: {', '.join(names)}: about the parts of the data, not attributes; expected "
                         "one column called partition, with 0 for training, 1 for validation, 2 for testing. Rename "
                         "or remove it")
+    if found and words[found[0]] != "partition":
+        note(f"{table.where}: column {table.header[found[0]]} is read as the partition (training, validation, "
+             "testing), not as an attribute")
     return found[0] if found else None
 
 
@@ -252,9 +255,9 @@ def _truths(table: Table, column: int) -> list[bool]:
         raise DataError(f"{table.where}:{line}: column {name} {what}, expected 1 or 0 (or -1, true, false); correct "
                         "it, or remove the row or the column")
     if {"0", "-1"} <= set(plain.values()):
-        line = {sign: next(line for line, value in zip(table.lines, values, strict=True) if plain[value] == sign)
-                for sign in ("0", "-1")}
-        raise DataError(f"{table.where}: column {name} has both 0 and -1 (lines {line['0']} and {line['-1']}); 0 often "
+        zero, minus = (next(line for line, value in zip(table.lines, values, strict=True) if plain[value] == sign)
+                       for sign in ("0", "-1"))
+        raise DataError(f"{table.where}: column {name} has both 0 and -1 (lines {zero} and {minus}); 0 often "
                         "means unknown then. Write 1 and 0 only: remove the rows that are unknown, or say no for them")
     return [plain[value] == "1" for value in values]
 

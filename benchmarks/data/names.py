@@ -68,30 +68,33 @@ def matched(source: Source, files: Sequence[str], listed: Path | str) -> Source:
     """
     wanted = set(files)
     have = [*source.names, *(name for name in source.aside if name in wanted and name in source.marks)]
-    fewest: tuple[int, list[str], list[str]] | None = None
+    nearest = sorted(wanted.difference(have)), sorted(set(have) - wanted)  # (without an image, without a name)
     alike: list[str] = []
     for how, writing in _WRITINGS:
         for of_listed, of_file in _places(source):
-            want = [writing(of_listed(name)) for name in files]
-            by_key = {writing(of_file(name)): name for name in have}
+            want, held = [writing(of_listed(name)) for name in files], [writing(of_file(name)) for name in have]
+            image = dict(zip(held, have, strict=True))
             keys = set(want)
-            if keys == by_key.keys():
-                if len(by_key) == len(have) and len(keys) == len(want):
-                    _say(how, listed, files, [by_key[key] for key in want])
-                    return source.ordered([by_key[key] for key in want])
-                alike = alike or _alike(want, files) or _alike([writing(of_file(name)) for name in have], have)
-            absent = [name for name, key in zip(files, want, strict=True) if key not in by_key]
-            extra = [name for name in have if writing(of_file(name)) not in keys]
-            if fewest is None or len(absent) + len(extra) < fewest[0]:
-                fewest = len(absent) + len(extra), absent, extra
-    assert fewest is not None
+            if len(image) < len(held) or len(keys) < len(want):
+                if keys == image.keys():
+                    alike = alike or _alike(want, files) or _alike(held, have)
+                continue
+            if keys == image.keys():
+                names = [image[key] for key in want]
+                _say(how, listed, files, names)
+                return source.ordered(names)
+            absent = [name for name, key in zip(files, want, strict=True) if key not in image]
+            extra = [name for name, key in zip(have, held, strict=True) if key not in keys]
+            if len(absent) + len(extra) < len(nearest[0]) + len(nearest[1]):
+                nearest = absent, extra
     raise DataError(f"{source.where} and {Path(listed).name} are not of the same images: "
-                    + _difference(source, fewest[1], fewest[2], alike))
+                    + _difference(source, *nearest, [] if wanted <= set(have) else alike))
 
 
 def _say(how: str, listed: Path | str, files: Sequence[str], names: list[str]) -> None:
     if how:
-        one, other = next(pair for pair in zip(files, names, strict=True) if not pair[1].endswith(pair[0]))
+        pairs = list(zip(files, names, strict=True))
+        one, other = next((pair for pair in pairs if not pair[1].endswith(pair[0])), pairs[0])
         note(f"{listed}: its names and the images' differ {how}; {one} is taken to be {other}, and so on")
 
 
@@ -101,7 +104,7 @@ def _alike(keys: Sequence[str], names: Sequence[str]) -> list[str]:
     return [name for key, name in zip(keys, names, strict=True) if count[key] > 1]
 
 
-def _difference(source: Source, absent: list[str], extra: list[str], alike: list[str]) -> str:
+def _difference(source: Source, absent: Sequence[str], extra: Sequence[str], alike: list[str]) -> str:
     told = [f"{some(sorted(names))} {what}" for names, what in ((absent, "listed but not there"),
                                                                 (extra, "there but not listed")) if names]
     if alike:
@@ -110,7 +113,11 @@ def _difference(source: Source, absent: list[str], extra: list[str], alike: list
     aside = {_caseless(name).rpartition("/")[2]: name for name in source.aside}
     left = [aside[key] for name in absent if (key := _caseless(name).rpartition("/")[2]) in aside]
     if left:
-        told.append(f"{some(left)} is there, but left out: {source.aside[left[0]]}")
+        told.append(f"{some(left)} is there, but left out: a file {source.aside[left[0]]}")
+    last = {name.rpartition("/")[2] for name in extra}
+    if not alike and any(name.rpartition("/")[2] in last for name in map(_plain, absent)):
+        told.append("some differ in their folders only: give the folder at which the list's names begin, or correct "
+                    "them")
     if not all(name.isascii() for name in absent) and not all(name.isascii() for name in extra):
         told.append("letters beyond ASCII differ; the list must be UTF-8, and an archive's names too (Unicode)")
     return "; ".join(told)

@@ -88,7 +88,7 @@ def _eight_bits(image: Image.Image, kind: str | None, remark: Callable[[str], No
                       "with 8 or 16 bits")
     if image.mode in _ALPHA or hidden is not None:
         whole = image.convert("RGBA")
-        if whole.getextrema()[3][0] < 255:
+        if int(np.asarray(whole.getchannel("A")).min()) < 255:
             remark(TRANSPARENT)
             return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     return image.convert("RGB")

@@ -16,12 +16,13 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", "
             ".ppm", ".pgm", ".pbm", ".pnm")
 LARGEST_FILE = 64 * 2**20  # bytes of one image file; what an archive declares is not believed
 
-HIDDEN = "hidden (a name that begins with a dot)"
-SYSTEM = "a system's own (thumbnails, companions, recycled files)"
-COPY = "a notebook's copy of the image beside it"
-ENDING = "no image by its ending"
-READ_ALREADY = "a link to a folder that is read already, or to one around it"
-TWICE = "in the archive twice, the same both times"
+HIDDEN = "hidden by a name that begins with a dot"
+SYSTEM = "that an operating system or a storage made (thumbnails, companions, recycled files)"
+COPY = "that a notebook copied from the image beside it"
+ENDING = "with no image's ending"
+READ_ALREADY = "linked to a folder that is read already, or to one around it"
+TWICE = "that the archive has twice, the same both times"
+NO_FILE = "that is neither a file nor a folder"
 
 _SYSTEM_NAMES = frozenset(("__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information",
                            "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini"))
@@ -78,7 +79,7 @@ class Source:
             note(f"{self.where}: left out {told}")
 
     def left_out(self, known: Iterable[str] = ()) -> str:
-        """What is left out, counted by reason: "2 hidden (...): .a.png, .b.png; 1 ..."; empty where nothing is."""
+        """What is left out, counted by reason: "2 hidden by ...: .a.png, .b.png; 1 ..."; empty where nothing is."""
         known, by_reason = set(known), dict[str, list[str]]()
         for name, why in self.aside.items():
             if name not in known:
@@ -133,7 +134,7 @@ def _files(top: Path, aside: dict[str, str]) -> Iterator[tuple[str, os.stat_resu
             elif stat.S_ISREG(status.st_mode):
                 yield name, status
             else:
-                aside[name] = "neither a file nor a folder"
+                aside[name] = NO_FILE
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -193,8 +194,10 @@ def _sorted_out(where: Path, marks: Mapping[str, Mark], read: Callable[[str], by
 def _instead(source: Source) -> str:
     if not source.aside:
         return "; there are no files at all"
-    if any("idx3-ubyte" in name for name in source.aside):
-        return "; it has IDX files: unpack them into a folder, and give that to train-zoo sngan"
+    if any("ubyte" in name.lower() for name in source.aside):
+        return ("; it has IDX files, which train-zoo sngan reads from a folder where they are called "
+                "train-images-idx3-ubyte and train-labels-idx1-ubyte (.gz too; EMNIST: "
+                "emnist-letters-train-images-idx3-ubyte): unpack or rename them")
     endings = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in source.aside)
     return (f"; there are {', '.join(f'{count} of {ending}' for ending, count in endings.most_common(5))}. Left out: "
             f"{source.left_out()}")
@@ -236,6 +239,11 @@ def zip_source(path: Path) -> Source:
 
 def _no_zip(path: Path, error: Exception) -> str:
     suffix = path.suffix.lower()
+    with open(path, "rb") as file:
+        is_idx = file.read(4) == b"\0\0\x08\x03"
+    if is_idx:
+        return ("is no zip archive, but IDX by its first bytes; call it train-images-idx3-ubyte, and the labels beside "
+                "it train-labels-idx1-ubyte")
     if suffix in SUFFIXES:
         return "is one image; expected a folder of images, or a zip archive of them"
     if suffix in _OTHER_ARCHIVES:
