@@ -50,7 +50,7 @@ class AttributeList:
 
 @dataclass(frozen=True)
 class Table:
-    """A list's header and rows, with the line that each row is on; every row is as long as the header."""
+    """A list's header and rows, with the line that each row is on; every row is at least as long as the header."""
 
     where: str
     header: list[str]
@@ -58,8 +58,10 @@ class Table:
     lines: list[int]
 
     def column(self, index: int) -> list[str]:
-        """The values of one column."""
-        return [row[index] for row in self.rows]
+        """The values of one column, without the spaces about them."""
+        values = [row[index] for row in self.rows]
+        stripped = {value: value.strip() for value in set(values)}  # few different ones, in up to millions
+        return [stripped[value] for value in values]
 
 
 def every_tenth(n: int) -> np.ndarray:
@@ -143,14 +145,15 @@ def read_table(raw: bytes, where: str) -> Table:
     if not rows:
         raise DataError(f"{where}: is empty; expected a header, a column of file names and a column for each attribute")
     header, *rows = rows
-    while header and not header[-1] and not any(row[len(header) - 1] for row in rows if len(row) >= len(header)):
+    header = [name.strip() for name in header]
+    while header and not header[-1] and not any(field.strip() for row in rows for field in row[len(header) - 1:]):
         header = header[:-1]  # every row ends in a separator
     width = len(header)
     for line, row in zip(lines[1:], rows, strict=True):
-        if len(row) < width or any(row[width:]):
+        if len(row) < width or (len(row) > width and any(field.strip() for field in row[width:])):
             raise DataError(f"{where}:{line}: the row has {len(row)} fields, the header {width}: "
                             f"{', '.join(row)[:80]!r}; put quotes about a field that has a separator in it")
-    table = Table(where, header, [row[:width] for row in rows], lines[1:])
+    table = Table(where, header, rows, lines[1:])
     _check_header(table, lines[0])
     return table
 
@@ -175,7 +178,7 @@ def _split(text: str, separator: str, where: str) -> tuple[list[list[str]], list
     try:
         for number, row in numbered:
             if any(field.strip() for field in row):
-                rows.append([field.strip() for field in row])
+                rows.append(row)
                 lines.append(number)
     except csv.Error as error:
         raise DataError(f"{where}:{reader.line_num}: cannot be read as CSV ({error}); are all quotes "
@@ -216,11 +219,15 @@ def _counts(values: list[str]) -> bool:
     return all(value.isdigit() for value in values) and len(set(values)) == len(values)
 
 
+def _is_part_word(value: str) -> bool:
+    value = value.strip().lower()
+    return value in _PART_WORDS and not value.isdigit()
+
+
 def _part_column(table: Table, file_column: int) -> int | None:
     words = [_word(name) for name in table.header]
     found = [i for i, word in enumerate(words) if i != file_column and (
-        word in _PART_COLUMNS or (table.rows and all(value.lower() in _PART_WORDS and not value.isdigit()
-                                                     for value in table.column(i))))]
+        word in _PART_COLUMNS or (table.rows and all(_is_part_word(row[i]) for row in table.rows)))]
     other = [table.header[i] for i, word in enumerate(words) if word in _HALF_PARTS and i not in found]
     one_each = [name for name, word in zip(table.header, words, strict=True)
                 if word in ("train", "training", "val", "valid", "validation", "test", "testing")]
@@ -259,7 +266,8 @@ def _truths(table: Table, column: int) -> list[bool]:
                        for sign in ("0", "-1"))
         raise DataError(f"{table.where}: column {name} has both 0 and -1 (lines {zero} and {minus}); 0 often "
                         "means unknown then. Write 1 and 0 only: remove the rows that are unknown, or say no for them")
-    return [plain[value] == "1" for value in values]
+    truth = {value: number == "1" for value, number in plain.items()}
+    return [truth[value] for value in values]
 
 
 def _parts(table: Table, column: int) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks.data.sources import DataError, Source, note, some
 
@@ -18,20 +18,22 @@ def _as_written(name: str) -> str:
 
 def _plain(name: str) -> str:
     """One way to write it: composed letters (Unicode's NFC), ``/`` between folders, no ``./`` before it."""
-    name = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
+    name = name.strip().replace("\\", "/")
     while name.startswith("./"):
         name = name[2:]
-    return name
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _caseless(name: str) -> str:
-    return unicodedata.normalize("NFC", _plain(name).casefold())
+    name = _plain(name).casefold()
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _bare(name: str) -> str:
-    """Without its ending. Only what Pillow's formats are called is an ending: in "face.12" nothing is."""
+    """Without its ending; the number of "face.12" is none."""
     name = _plain(name)
-    return name[:-len(suffix)] if (suffix := PurePosixPath(name).suffix) and not suffix[1:].isdigit() else name
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and stem and stem[-1] != "/" and "/" not in ending and not ending.isdigit() else name
 
 
 _WRITINGS: tuple[tuple[str, Key], ...] = (
@@ -40,19 +42,23 @@ _WRITINGS: tuple[tuple[str, Key], ...] = (
 """How names may differ (nothing need be said where it is empty), and what is then the same of both."""
 
 
-def _places(source: Source) -> Iterator[tuple[Key, Key]]:
+def _places(source: Source, files: Sequence[str]) -> list[tuple[Key, Key]]:
     """(of a listed name, of a file's name): what is left of each when it begins at another folder."""
     first = {name.partition("/")[0] if "/" in name else "" for name in source.names}
-    lead = f"{first.pop()}/" if len(first) == 1 else ""
     root = f"/{source.where.resolve().stem if source.where.is_file() else source.where.resolve().name}/"
+    of_files: list[Key] = [_as_written]
+    if len(first) == 1 and (lead := first.pop()):
+        of_files.append(lambda name: name.removeprefix(f"{lead}/"))
+    if any("/" in name for name in source.names):
+        of_files.append(lambda name: name.rpartition("/")[2])
 
     def below_root(name: str) -> str:
         return _plain("/" + name).rpartition(root)[2].removeprefix("/")
 
-    of_files: tuple[Key, ...] = (_as_written, lambda name: name.removeprefix(lead),
-                                 lambda name: name.rpartition("/")[2])
-    for of_listed in (_as_written, below_root):
-        yield from ((of_listed, of_file) for of_file in of_files)
+    of_listed: list[Key] = [_as_written]
+    if any(root in "/" + name.replace("\\", "/") for name in files):
+        of_listed.append(below_root)
+    return [(listed, file) for listed in of_listed for file in of_files]
 
 
 def matched(source: Source, files: Sequence[str], listed: Path | str) -> Source:
@@ -70,8 +76,9 @@ def matched(source: Source, files: Sequence[str], listed: Path | str) -> Source:
     have = [*source.names, *(name for name in source.aside if name in wanted and name in source.marks)]
     nearest = sorted(wanted.difference(have)), sorted(set(have) - wanted)  # (without an image, without a name)
     alike: list[str] = []
+    places = _places(source, files)
     for how, writing in _WRITINGS:
-        for of_listed, of_file in _places(source):
+        for of_listed, of_file in places:
             want, held = [writing(of_listed(name)) for name in files], [writing(of_file(name)) for name in have]
             image = dict(zip(held, have, strict=True))
             keys = set(want)
