@@ -103,32 +103,35 @@ def add_train_zoo(commands) -> None:
 def train_zoo(args: argparse.Namespace) -> int:
     """Trains until every chosen GAN has seen its images."""
     from benchmarks.training.distributed import joined
+    until = args.images
+    if until is not None and until < 1:
+        raise ValueError(f"train-zoo {args.zoo}: --images is {until}, expected at least 1")
     if args.zoo == "sngan":
-        return _train_sngan(args)
+        return _train_sngan(args, until)
     from benchmarks.training import data_zoo
     from benchmarks.training.zoo_training import MINI_IMAGES
     from benchmarks.training.zoo_training import train_zoo as train
     if args.zoo == "mini":
         with joined(args.device) as group:
-            train(args.only, args.images or MINI_IMAGES, args.out, group.device, args.workers, group=group)
+            train(args.only, until or MINI_IMAGES, args.out, group.device, args.workers, group=group)
         return 0
-    resolution = args.resolution or 64
+    resolution = 64 if args.resolution is None else args.resolution
     if resolution not in data_zoo.RESOLUTIONS:
         raise ValueError(f"train-zoo celeba: resolution is {resolution}, expected one of {data_zoo.RESOLUTIONS}")
     source = data_zoo.CelebASource(_data(args, "train-zoo celeba"), resolution, args.crop, args.cache)
     with joined(args.device) as group:
-        train(args.only, args.images or 5_000_000, args.out, group.device, args.workers,
+        train(args.only, until or 5_000_000, args.out, group.device, args.workers,
               config=data_zoo.celeba_config(resolution, group.device), source=source, group=group)
     return 0
 
 
-def _train_sngan(args: argparse.Namespace) -> int:
+def _train_sngan(args: argparse.Namespace, until: int | None) -> int:
     from benchmarks.data.folder import folder
     from benchmarks.data.idx import idx, is_idx
     from benchmarks.training.sngan import train_sngan
-    path, resolution = _data(args, "train-zoo sngan"), args.resolution or 32
+    path, resolution = _data(args, "train-zoo sngan"), 32 if args.resolution is None else args.resolution
     data = (idx(path, resolution, args.cache) if is_idx(path) else folder(path, resolution, cache=args.cache))
-    print(train_sngan(data, args.out, args.images or 6_400_000, args.device))
+    print(train_sngan(data, args.out, until or 6_400_000, args.device))
     return 0
 
 
@@ -175,7 +178,8 @@ def train_oracle(args: argparse.Namespace) -> int:
     from benchmarks.data.folder import folder
     from benchmarks.training.distributed import joined
     from oracles.training import train_oracle_on
-    path, resolution = _data(args, f"train-oracle {args.oracle}"), args.resolution or 64
+    path = _data(args, f"train-oracle {args.oracle}")
+    resolution = 64 if args.resolution is None else args.resolution
     with joined(args.device) as group:
         data = (celeba(path, resolution, args.crop, args.cache) if args.oracle == "celeba" else
                 folder(path, resolution, args.attributes, args.cache))

@@ -275,6 +275,9 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     group = group or Group()
     if network not in NETWORKS:
         raise ValueError(did_you_mean("network", network, list(NETWORKS)))
+    if Path(name).name != name or "\\" in name:
+        raise ValueError(f"train_oracle: the name {name!r} would become a path; expected a plain file name, without "
+                         "folders")
     train, test = data.part(TRAIN), data.part(TEST)
     if not data.names or not len(train) or not len(test):
         raise ValueError(f"train_oracle: {data.title} has {len(data.names)} attributes, {len(train)} training and "

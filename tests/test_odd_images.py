@@ -324,6 +324,14 @@ def test_what_is_done_to_pixels_is_said_each_time(tmp_path):
         assert "1 of 6 images are smaller than the resolution asked for" in said and "enlarged (5.png)" in said
 
 
+def test_copies_are_said_whatever_they_are_called(images):
+    for i, name in enumerate(("0 (1).png", "1 - Copy.png", "2-checkpoint (2).png")):
+        put(images / name, encoded(ramp(i)))
+    os.symlink("3.png", images / "best.png")
+    found, said = read(images)
+    assert len(found) == 8 and "4 of 8 images are copies, byte for byte, of others among them (" in said
+
+
 # -- the cache and the commands ----------------------------------------------------------------------------
 def no_locks(lock):
     """As on a file system without them."""
@@ -355,5 +363,12 @@ def test_the_command_says_notes_as_sentences(images, tmp_path, capsys, recwarn):
     (images / "attributes.csv").unlink()
     assert main(command) == 2
     assert "Give a list of attributes with --attributes" in capsys.readouterr().err
-    assert main([*command, "--crop", "face"]) == 2
-    assert "train-oracle folder: --crop would not be used" in capsys.readouterr().err
+    for given, sentence in ((["--crop", "face"], "train-oracle folder: --crop would not be used"),
+                            (["--resolution", "0"], "resolution is 0, expected at least 8")):
+        assert main([*command, *given]) == 2
+        assert sentence in capsys.readouterr().err
+    put(images / "attributes.csv", "file,Smiling\n" + "".join(f"{i}.png,{i // 2 % 2}\n" for i in range(20)))
+    assert main([*command, "--name", "../../up"]) == 2
+    assert "the name '../../up' would become a path" in capsys.readouterr().err
+    assert main(["train-zoo", "sngan", "--data", str(images), "--images", "0"]) == 2
+    assert "train-zoo sngan: --images is 0, expected at least 1" in capsys.readouterr().err

@@ -139,7 +139,7 @@ def read_attributes(path: Path, raw: bytes | None = None) -> tuple[tuple[str, ..
     """
     raw = _raw(path) if raw is None else raw
     lines = as_text(raw, str(path)).splitlines()
-    if lines and "," in lines[0]:
+    if lines and any(mark in lines[0] for mark in ",;|\t"):
         table = read_attribute_list(raw, str(path))
         return table.names, table.files, table.labels
     if len(lines) < 3 or not lines[0].strip().isdigit():
@@ -168,7 +168,8 @@ def read_partition(path: Path, files: list[str]) -> np.ndarray:
     """int64 [n], the part (0, 1, 2) of each of ``files``. Raises DataError: a malformed line, or a file without one."""
     raw = _raw(path)
     lines = as_text(raw, str(path)).splitlines()
-    parts = read_part_list(raw, str(path)) if lines and "," in lines[0] else _parts_by_line(path, lines)
+    is_table = bool(lines) and any(mark in lines[0] for mark in ",;|")
+    parts = read_part_list(raw, str(path)) if is_table else _parts_by_line(path, lines)
     absent = [file for file in files if file not in parts]
     if absent:
         raise DataError(f"{path}: has no line for {some(absent)} of the attribute list; the two are of different data")

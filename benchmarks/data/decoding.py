@@ -30,6 +30,7 @@ FORMAT = 2  # raise it when the same files and settings would give other pixels
 CACHE = Path(".training/images")
 _CHUNK = 64  # files a task: fewer, larger tasks than one a file
 _AHEAD = 4  # tasks in flight for each worker
+_COPIES = "are copies, byte for byte, of others among them"
 
 
 def centre_crop(image: Image.Image) -> Image.Image:
@@ -132,16 +133,20 @@ def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[np.nda
 def _decode_all(source: Source, out: np.ndarray, resolution: int, crop: Callable[[Image.Image], Image.Image],
                 workers: int) -> list[str]:
     """Fills ``out``; returns what is to be said of the files."""
-    def task(first: int) -> list[tuple[str, str]]:
-        remarks: list[tuple[str, str]] = []
+    contents: dict[bytes, str] = {}  # hash -> the first file with it
+
+    def task(first: int) -> list[tuple[str, str, bytes]]:
+        remarks: list[tuple[str, str, bytes]] = []
         for row in range(first, min(first + _CHUNK, len(source.names))):
             name, said = source.names[row], list[str]()
             try:
-                out[row] = decode(source.read(name), resolution, crop, said.append)
+                raw = source.read(name)
+                out[row] = decode(raw, resolution, crop, said.append)
             except Exception as error:  # Pillow and zipfile raise many kinds for damaged files
                 raise DataError(f"{source.where}: {name} is not a whole, readable image ({error}); "
                                 "restore the file, or remove it and its line in the attribute list") from error
-            remarks += [(what, name) for what in said]
+            content = hashlib.sha256(raw).digest()
+            remarks += [(what, name, content) for what in (*said, _COPIES)]
         return remarks
 
     starts: Sequence[int] = range(0, len(source.names), _CHUNK)
@@ -151,8 +156,9 @@ def _decode_all(source: Source, out: np.ndarray, resolution: int, crop: Callable
         # Rounds, so that a damaged file stops the work soon and not after every other file.
         for begin in range(0, len(starts), workers * _AHEAD):
             for future in [pool.submit(task, s) for s in starts[begin:begin + workers * _AHEAD]]:
-                for what, name in future.result():
-                    found.setdefault(what, []).append(name)
+                for what, name, content in future.result():
+                    if what != _COPIES or contents.setdefault(content, name) != name:
+                        found.setdefault(what, []).append(name)
             bar.update(min(len(source.names) - bar.n, workers * _AHEAD * _CHUNK))
     bar.close()
     return [f"{source.where}: {len(names):,} of {len(source.names):,} images {what} ({some(names)})"

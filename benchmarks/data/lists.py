@@ -259,6 +259,8 @@ def _truths(table: Table, column: int) -> list[bool]:
         line, value = next((line, value) for line, value in zip(table.lines, values, strict=True)
                            if plain[value] not in ("1", "0", "-1"))
         what = f"has {value!r}" if value else "is empty"
+        if set(plain.values()) == {"0", "1", "2"}:
+            what += " (if it says the parts of the data, call it partition)"
         raise DataError(f"{table.where}:{line}: column {name} {what}, expected 1 or 0 (or -1, true, false); correct "
                         "it, or remove the row or the column")
     if {"0", "-1"} <= set(plain.values()):
