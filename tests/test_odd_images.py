@@ -7,6 +7,7 @@ import os
 import struct
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from image_data import deep_png, encoded, png_chunk, put, put_ramps, ramp, ramps
 from PIL import Image, ImageOps
 
 from benchmarks.cli import main
+from benchmarks.cli_zoo import notes_as_sentences
 from benchmarks.data import decoding, sources
 from benchmarks.data.decoding import decode
 from benchmarks.data.folder import folder
@@ -40,7 +42,7 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-def zipped(path: Path, members: list[tuple[str, bytes]], utf8: bool = True) -> Path:
+def zipped(path: Path, members: Sequence[tuple[str | zipfile.ZipInfo, bytes]], utf8: bool = True) -> Path:
     """An archive of these members; not ``utf8``: without the flag that says so of their names."""
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # zipfile's own, of a name that is there twice
@@ -85,6 +87,12 @@ def test_what_only_looks_like_litter_is_kept(tmp_path):
     found, said = read(tmp_path / ".cache/images.v2")
     assert torch.equal(found.images, ramps(4)) and not said
     assert found.title == "images.v2, 16x16"
+
+
+def test_a_name_that_is_no_text_is_read(images):
+    put(Path(os.fsdecode(bytes(images) + b"/\xe9.png")), encoded(GREEN))
+    found, said = read(images)
+    assert len(found) == 5 and "1 of 5 images have transparent pixels" in said
 
 
 def test_a_listed_image_is_never_litter(images):
@@ -198,6 +206,18 @@ def test_members_that_cannot_be_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "LARGEST_FILE", 10)
     with pytest.raises(DataError, match=r"0.png is not .*it unpacks to more than"):
         read(path)
+
+
+@pytest.mark.parametrize("name, refused", [("b", True), ("b.png", True), (".b", False), ("b.txt", False)])
+def test_a_link_in_an_archive(tmp_path, name, refused):
+    link = zipfile.ZipInfo(name)
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    path = zipped(tmp_path / "images.zip", [("a.png", encoded(ramp())), (link, b"../elsewhere")])
+    if refused:
+        with pytest.raises(DataError, match=f"images.zip: {name} is a link, which is not followed in an archive"):
+            read(path)
+    else:
+        assert name in read(path)[1]
 
 
 # -- pixels ------------------------------------------------------------------------------------------------
@@ -372,3 +392,14 @@ def test_the_command_says_notes_as_sentences(images, tmp_path, capsys, recwarn):
     assert "the name '../../up' would become a path" in capsys.readouterr().err
     assert main(["train-zoo", "sngan", "--data", str(images), "--images", "0"]) == 2
     assert "train-zoo sngan: --images is 0, expected at least 1" in capsys.readouterr().err
+
+
+def test_a_note_is_printed_as_a_sentence_by_one_process(monkeypatch):
+    place = (UserWarning, "file.py", 3, "x = 1")
+    usual = warnings.formatwarning("odd", *place)
+    with notes_as_sentences():
+        assert warnings.formatwarning("1 left out", DataNote, *place[1:]) == "note: 1 left out\n"
+        assert warnings.formatwarning("odd", *place) == usual
+        monkeypatch.setenv("RANK", "1")
+        assert warnings.formatwarning("1 left out", DataNote, *place[1:]) == ""
+    assert warnings.formatwarning("odd", DataNote, *place[1:]) == usual.replace("UserWarning", "DataNote")

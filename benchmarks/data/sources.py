@@ -151,8 +151,7 @@ def _status(entry: os.DirEntry[str], name: str, top: Path) -> os.stat_result | N
     try:
         return entry.stat()
     except OSError as error:
-        suffix = PurePosixPath(name).suffix.lower()
-        if _litter(name) or (suffix and suffix not in SUFFIXES):
+        if not _may_be_images(name):
             return None
         what = f"is a link to {os.readlink(entry.path)}, which is not there" if entry.is_symlink() else str(error)
         raise DataError(f"{top}: {name} {what}; restore what it leads to, or remove it") from error
@@ -170,6 +169,11 @@ def _litter(name: str) -> str | None:
     if not _SYSTEM_NAMES.isdisjoint(parts):
         return SYSTEM
     return HIDDEN if any(part.startswith(".") for part in parts) else None
+
+
+def _may_be_images(name: str) -> bool:
+    """Whether a link of that name may have led to an image, or to a folder of them."""
+    return _litter(name) is None and PurePosixPath(name).suffix.lower() in ("", *SUFFIXES)
 
 
 def _sorted_out(where: Path, marks: Mapping[str, Mark], read: Callable[[str], bytes], aside: dict[str, str]) -> Source:
@@ -258,6 +262,9 @@ def _members(archive: zipfile.ZipFile, path: Path, aside: dict[str, str]) -> dic
         name = _member_name(info)
         if info.is_dir() or info.filename.endswith("\\") or not name:
             continue
+        if stat.S_ISLNK(info.external_attr >> 16) and _may_be_images(name):
+            raise DataError(f"{path}: {name} is a link, which is not followed in an archive; unpack it and give the "
+                            "folder")
         other = members.setdefault(name, info)
         if other is not info:
             if (other.file_size, other.CRC) != (info.file_size, info.CRC):
