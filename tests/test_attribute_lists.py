@@ -41,6 +41,8 @@ READ = {
     "quotes after a space": text('"file", "Smiling", "partition"', '"{file}", "{value}", "{part}"'),
     "decimals": text(row="{file},{value}.0,{part}.0"), "decimal commas": text(row="{file};{value},0;{part},0").replace(
         "file,Smiling,partition", "file;Smiling;partition"),
+    "remarks": "# made by hand\n#\n" + text(), "a header with #": "#" + text(),
+    "a remark with commas": "# a, b, c, d\n" + text(),
     "rows end in a comma": text(row="{file},{value},{part},"), "all end in a comma": text().replace("\n", ",\n"),
     "rows of commas": text() + ",,\n,,\n", "signs": text(row="{file},{sign},{part}"),
     "words": text(row="{file},{yes},{word}"), "capital words": text(row="{file},{yes},{word}").upper().replace(
@@ -96,6 +98,8 @@ REFUSED = {
     "empty": ("", "list.csv: is empty"), "no rows": ("file,Smiling\n", "got 0 rows"),
     "no attribute": (text("file,partition", "{file},{part}"), "a column for each attribute"),
     "no header": (text(FILES[0] + ",1,0"), r"list.csv:1: the first line is '00.png, 1"),
+    "packed": (b"\x1f\x8b..", "an archive; save it as CSV"),
+    "after a remark": ("# by hand\n" + edited(4, "02.png,2,0"), "list.csv:5: column Smiling has '2'"),
     "a workbook": (b"PK\x03\x04..", "a workbook or an archive; save it as CSV"),
     "Latin-1": (text("file,L\xe4cheln,partition").encode("latin-1"), r"list.csv:1 cannot be read as text .*as UTF-8"),
     "Latin-1 below": (edited(5, "03.png,\xfc,0").encode("latin-1"), "list.csv:5 cannot be read as text"),
@@ -129,6 +133,11 @@ REFUSED = {
 def test_refusals_name_file_and_line(images, content, sentence):
     with pytest.raises(DataError, match=sentence):
         read(images, content)
+
+
+def test_a_separator_may_be_in_a_name_too():
+    raw = b"file\tSmiling, broad, or\tMale\na.png\t1\t0\nb.png\t0\t1\n"
+    assert read_attribute_list(raw, "list.csv").names == ("Smiling, broad, or", "Male")
 
 
 @pytest.mark.parametrize("name", ["partition", "Partition", "split", "set", "Set", "subset", "data_split", "phase"])

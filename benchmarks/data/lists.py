@@ -120,8 +120,9 @@ def unique(files: list[str], table: Table) -> list[str]:
 # -- text to a table ---------------------------------------------------------------------------------------
 def as_text(raw: bytes, where: str) -> str:
     """``raw`` as text: UTF-8, or UTF-16 that says so at its beginning. Raises DataError."""
-    if raw[:4] == b"PK\x03\x04":
-        raise DataError(f"{where} cannot be read as text: it is a workbook or an archive; save it as CSV (UTF-8)")
+    if raw[:4] == b"PK\x03\x04" or raw[:2] == b"\x1f\x8b":
+        raise DataError(f"{where} cannot be read as text: it is a workbook or an archive; save it as CSV (UTF-8), "
+                        "unpacked")
     encoding = "utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
         text = raw.decode(encoding)
@@ -137,11 +138,14 @@ def as_text(raw: bytes, where: str) -> str:
 def read_table(raw: bytes, where: str) -> Table:
     """Header and rows of a list whose separator is the one that its header has most of. Raises DataError by line."""
     text = as_text(raw, where)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    while lines and _is_remark(lines[0]):
+        text = text.replace(lines.pop(0), "", 1)  # an empty line is left: lines keep their numbers
+    first, second = (*lines, "", "")[:2]
     stated = re.fullmatch(r"sep=(.)", first.strip())  # Excel's own first line
     if stated:
         text = text.replace(first, "", 1)
-    rows, lines = _split(text, stated[1] if stated else _separator(first), where)
+    rows, numbers = _split(text, stated[1] if stated else _separator(first, second), where)
     if not rows:
         raise DataError(f"{where}: is empty; expected a header, a column of file names and a column for each attribute")
     header, *rows = rows
@@ -149,20 +153,25 @@ def read_table(raw: bytes, where: str) -> Table:
     while header and not header[-1] and not any(field.strip() for row in rows for field in row[len(header) - 1:]):
         header = header[:-1]  # every row ends in a separator
     width = len(header)
-    for line, row in zip(lines[1:], rows, strict=True):
+    for line, row in zip(numbers[1:], rows, strict=True):
         if len(row) < width or (len(row) > width and any(field.strip() for field in row[width:])):
             raise DataError(f"{where}:{line}: the row has {len(row)} fields, the header {width}: "
                             f"{', '.join(row)[:80]!r}; put quotes about a field that has a separator in it")
-    table = Table(where, header, rows, lines[1:])
-    _check_header(table, lines[0])
+    table = Table(where, header, rows, numbers[1:])
+    _check_header(table, numbers[0])
     return table
 
 
-def _separator(header: str) -> str:
-    """Empty: white space."""
-    fields = {mark: len(next(csv.reader([header], delimiter=mark))) for mark in ",;\t|"}
-    best = max(fields, key=lambda mark: fields[mark])
-    return best if fields[best] > 1 or len(header.split()) < 2 else ""
+def _is_remark(line: str) -> bool:
+    """A header may begin with # too."""
+    return line.startswith("#") and _word(re.split(r"[,;\t| ]", line.lstrip("# "))[0]) not in _FILE_COLUMNS
+
+
+def _separator(header: str, row: str) -> str:
+    """The one that header and first row have equally often, else the header's most frequent; empty: white space."""
+    count = {mark: [len(next(csv.reader([line], delimiter=mark), [])) for line in (header, row)] for mark in ",;\t|"}
+    best = max(count, key=lambda mark: (count[mark][0] == count[mark][1] > 1, count[mark][0]))
+    return best if count[best][0] > 1 or len(header.split()) < 2 else ""
 
 
 def _split(text: str, separator: str, where: str) -> tuple[list[list[str]], list[int]]:

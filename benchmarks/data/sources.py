@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif",
-            ".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".avif", ".tif", ".tiff",
+            ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
 LARGEST_FILE = 64 * 2**20  # bytes of one image file; what an archive declares is not believed
 
 HIDDEN = "hidden by a name that begins with a dot"
 SYSTEM = "that an operating system or a storage made (thumbnails, companions, recycled files)"
 COPY = "that a notebook copied from the image beside it"
-ENDING = "with no image's ending"
+ENDING = "whose ending is not one that is read"
 READ_ALREADY = "linked to a folder that is read already, or to one around it"
 TWICE = "that the archive has twice, the same both times"
 NO_FILE = "that is neither a file nor a folder"
