@@ -278,10 +278,13 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     group = group or Group()
     if network not in NETWORKS:
         raise ValueError(did_you_mean("network", network, list(NETWORKS)))
+    if Path(name).name != name or "\\" in name:
+        raise ValueError(f"train_oracle: the name {name!r} would become a path; expected a plain file name, without "
+                         "folders")
     train, test = data.part(TRAIN), data.part(TEST)
     if not data.names or not len(train) or not len(test):
         raise ValueError(f"train_oracle: {data.title} has {len(data.names)} attributes, {len(train)} training and "
-                         f"{len(test)} test images; an oracle needs some of each")
+                         f"{len(test)} test images; an oracle needs some of each. {_how(bool(data.names))}")
     batch = min(batch, len(train))
     if epochs < 1 or batch < 2:
         raise ValueError(f"train_oracle: epochs={epochs} and a batch of {batch}; expected at least 1 and 2")
@@ -317,6 +320,14 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     return _ship(course, trained, out_dir, {"what": f"multi-label attribute classifier, {data.title}",
                                             "network": network, "resolution": data.resolution,
                                             "readable_from": readable_from}, {**settings, "images": len(train)}, report)
+
+
+def _how(has_attributes: bool) -> str:
+    if not has_attributes:
+        return ("Give a list of attributes with --attributes, or put it at the top of the folder or zip as "
+                "attributes.csv: a column of file names, then a column of 1 and 0 for each attribute")
+    return ("The list's column partition says which images are for training (0), validation (1) and testing (2); "
+            "without it every tenth is for testing")
 
 
 def _ship(course: _Course, network: nn.Module, out_dir: Path, facts: dict, training: dict,

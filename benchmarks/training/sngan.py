@@ -160,7 +160,9 @@ def train_sngan(data: ImageSet, out: Path, images: int, device: str = "cpu", con
     Raises:
         TrainingError: see ``train_gan``. ValueError: images of another resolution than the settings'.
     """
-    grey = bool((data.images[:64][:, :1] == data.images[:64]).all())
+    # All of them: a grey generator of partly coloured images would lose the colours without a word.
+    parts = (data.images[first:first + 1024] for first in range(0, len(data), 1024))
+    grey = all(bool((part[:, :1] == part).all()) for part in parts)
     config = config or SnConfig(resolution=data.resolution, image_channels=1 if grey else 3)
     if config.resolution != data.resolution:
         raise ValueError(f"train-zoo sngan: settings for {config.resolution} pixels, images of {data.resolution}")
