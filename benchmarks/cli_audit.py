@@ -24,8 +24,8 @@ def add_audit(commands) -> None:
                    "module:Class, or a zoo's GAN such as mini:full")
     p.add_argument("client", metavar="CLIENT", help="the same of the generator that is audited; family, latents and "
                    "resolution may differ")
-    p.add_argument("--key", metavar="A.B", help="where the generator lies in the checkpoint files REFERENCE and CLIENT, "
-                   "if several networks are in them; for one of the two, a YAML file with `checkpoint_key: A.B` says so")
+    p.add_argument("--key", metavar="A.B", help="where the generator lies in the files REFERENCE and CLIENT, "
+                   "if several networks are in them (of one alone: a YAML file with `checkpoint_key: A.B`)")
     p.add_argument("--oracle", metavar="NAME", help="what names attributes: a shipped oracle, a file of `train-oracle`,"
                    " or none (default: the mini zoo's for its GANs, else none)")
     p.add_argument("--features", default=DEFAULT_FEATURES, metavar="NAME", help="the extractor that images are compared"

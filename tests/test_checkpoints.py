@@ -73,7 +73,7 @@ def test_g_is_taken_where_there_is_no_g_ema_and_is_another_network(tmp_path):
     assert (got - want).abs().max() > 0.1 * want.abs().max()
     neither = tmp_path / "neither.pkl"
     neither.write_bytes(pickle.dumps({"D": 1, "step": 2}))
-    with pytest.raises(CheckpointError, match=r"holds no network: there is D \(int\), step \(int\); .* such as G_ema"):
+    with pytest.raises(CheckpointError, match=r"holds no generator: there is D \(int\), step \(int\).* such as G_ema"):
         read_checkpoint(neither)
 
 

@@ -23,7 +23,8 @@ LAYERS_PUT_IN = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_mod
 WRAPPER = "module."  # of DataParallel and of torch's AveragedModel
 COUNTS = ("total_ops", "total_params")  # left in every module by thop, which counts operations
 ALONE = ("n_averaged", "initted", "step")  # beside averaged weights
-MAX_PLACES, MAX_DEPTH, MAX_LISTED, MAX_PREFIXES = 200_000, 8, 16, 4
+MAX_PLACES, MAX_NETWORKS, MAX_DEPTH, MAX_LISTED = 200_000, 300, 8, 16
+MAX_PREFIXES, MAX_GROUPS = 4, 64  # how many prefixes a name may have, and how many networks a state dict
 CONTAINERS = (dict, list, tuple, Opaque)
 TENSORFLOW = ("dnnlib.tflib", "tfutil", "tensorflow", "keras")
 HOW = "say which with --key NAME, or checkpoint_key: NAME in YAML"
@@ -86,8 +87,8 @@ def choose(tree: Any, key: str | None = None, names: Iterable[str] | None = None
     """
     path, around = (), None
     if key is not None:
-        path, tree, around = _at(tree, key)
-    everything, opaque = _search(tree, around)
+        path, tree, around = _at(tree, str(key))  # YAML reads 0 as a number
+    everything, opaque, passed = _search(tree, around)
     found = None
     if names is not None:
         wanted = set(names)
@@ -96,7 +97,7 @@ def choose(tree: Any, key: str | None = None, names: Iterable[str] | None = None
     if found is None:
         candidates = [part for one in _outermost(everything) for part in split(one)]
         if not candidates:
-            raise CheckpointError(_nothing(tree, opaque))
+            raise CheckpointError(_nothing(tree, opaque, passed))
         found = _best(candidates)
         _nothing_better(found, opaque)
     if found.error:
@@ -128,8 +129,8 @@ def _best(candidates: list[Found]) -> Found:
     if len(best) > 1 and not all(_same(best[0].state, other.state) for other in best[1:]):
         if last := _third_of_three(candidates, best):
             return last
-        raise CheckpointError(f"holds several networks that could be the generator: "
-                              f"{', '.join(found.key[:60] or 'its top level' for found in best[:12])}; {HOW}")
+        places = ", ".join({found.key[:60] or "its top level": None for found in best[:24]})
+        raise CheckpointError(f"holds several networks that could be the generator: {places}; {HOW}")
     return best[0]
 
 
@@ -148,9 +149,10 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 # -- looking through a file -----------------------------------------------------------------------------------
-def _search(tree: Any, around: Around | None) -> tuple[list[Found], list[tuple[tuple[str, ...], Opaque]]]:
-    """(networks and state dicts of any kind, opaque things), with their places, outer ones first."""
+def _search(tree: Any, around: Around | None) -> tuple[list[Found], list[tuple[tuple[str, ...], Opaque]], list[str]]:
+    """(networks and state dicts, opaque things with their places, places that are never meant), outer ones first."""
     found: list[Found] = []
+    passed: list[str] = []
     opaque: list[tuple[tuple[str, ...], Opaque]] = []
     waiting: list[tuple[tuple[str, ...], Any, Around | None]] = [((), tree, around)]
     seen: set[int] = set()
@@ -160,7 +162,12 @@ def _search(tree: Any, around: Around | None) -> tuple[list[Found], list[tuple[t
             continue
         seen.add(id(value))
         if len(seen) > MAX_PLACES:
-            raise CheckpointError(f"has more than {MAX_PLACES} places where a network could be; name one with --key")
+            raise CheckpointError(f"has more than {MAX_PLACES} places where a network could be; {HOW}")
+        if len(found) > MAX_NETWORKS:
+            raise CheckpointError(f"has more than {MAX_NETWORKS} networks that could be the generator; {HOW}")
+        if rank_of(path, value if isinstance(value, Opaque) else None) is None:
+            passed.append(".".join(path)[:60])
+            continue
         if pickles.is_network(value):
             found.append(_network(path, value, around))
             continue
@@ -172,7 +179,7 @@ def _search(tree: Any, around: Around | None) -> tuple[list[Found], list[tuple[t
             found.append(Found(path, state, Around(around, rest, "")))
         waiting += [((*path, str(k)), v, Around(around, entries, str(k))) for k, v in reversed(entries.items())
                     if isinstance(v, CONTAINERS) and (isinstance(k, str) or not isinstance(value, dict))]
-    return found, opaque
+    return found, opaque, passed
 
 
 def _network(path: tuple[str, ...], network: Opaque, around: Around | None) -> Found:
@@ -217,18 +224,19 @@ def bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for layer in LAYERS_PUT_IN:
         if any(layer in name for name in state):
             state = {name.replace(layer, ""): value for name, value in state.items()}
-    while True:
+    for _ in range(2 * MAX_PREFIXES):
         wrapped = [name for name in state if name.startswith(WRAPPER)]
         if not wrapped or any(name not in ALONE for name in state.keys() - {*wrapped}):
-            return state
+            break
         state = {name.removeprefix(WRAPPER): state[name] for name in wrapped}
+    return state
 
 
 def split(found: Found, depth: int = 0) -> list[Found]:
     """The networks that share one state dict by prefixes of their names, or the one that it is."""
     state = bare(found.state)
     found = replace(found, state=state)
-    groups = {name.partition(".")[0]: None for name in state if "." in name}
+    groups = _groups(state)
     if not groups or depth == MAX_PREFIXES:
         return [found]
     ranks = {group: rank_of((group,)) for group in groups}
@@ -249,11 +257,17 @@ def split(found: Found, depth: int = 0) -> list[Found]:
     return [found]
 
 
+def _groups(state: Mapping[str, Tensor]) -> list[str]:
+    """The first parts of names, if they are so few that each could be a network's."""
+    groups = {name.partition(".")[0]: None for name in state if "." in name}
+    return list(groups) if len(groups) <= MAX_GROUPS else []
+
+
 def _parallel(state: Mapping[str, Tensor], named: list[str], other: list[str]) -> bool:
     """Whether another group has the very names of a named one: the last weights beside the averaged ones."""
-    def of(group: str) -> set[str]:
-        return {name.removeprefix(f"{group}.") for name in state if name.startswith(f"{group}.")}
-    return any(of(one) == of(two) for one in named for two in other)
+    def within(group: str) -> frozenset[str]:
+        return frozenset(name.removeprefix(f"{group}.") for name in state if name.startswith(f"{group}."))
+    return not {within(group) for group in named}.isdisjoint(within(group) for group in other)
 
 
 def _part(found: Found, group: str) -> Found:
@@ -273,7 +287,7 @@ def _forms(found: Found, depth: int = 0) -> Iterator[Found]:
     found = replace(found, state=state)
     yield found
     if depth < MAX_PREFIXES:
-        for group in {name.partition(".")[0]: None for name in state if "." in name}:
+        for group in _groups(state):
             yield from _forms(_part(found, group), depth + 1)
 
 
@@ -304,8 +318,8 @@ def _at(tree: Any, key: str) -> tuple[tuple[str, ...], Any, Around | None]:
         tree = part or entries.get(name, inside)
         path, left = (*path, name), left[n:]
     if not isinstance(tree, CONTAINERS):
-        raise CheckpointError(f"has a {type(tree).__name__} under the key {key!r}; expected a network's tensors by "
-                              "name")
+        raise CheckpointError(f"has a {type(tree).__name__.lower()} under the key {key!r}; expected a network's "
+                              "tensors by name")
     return path, tree, around
 
 
@@ -317,16 +331,15 @@ def _no_such_key(name: str, path: tuple[str, ...], entries: Mapping[str, Any]) -
 
 
 # -- nothing found -----------------------------------------------------------------------------------------------
-def _nothing(tree: Any, opaque: list[tuple[tuple[str, ...], Opaque]]) -> str:
+def _nothing(tree: Any, opaque: list[tuple[tuple[str, ...], Opaque]], passed: list[str]) -> str:
     """Why a file without any network has none."""
     for _, thing in opaque:
         if thing.name.startswith(TENSORFLOW) or ".tflib." in thing.name or "build_func_name" in thing.content():
             return (f"holds networks of NVIDIA's TensorFlow code ({thing.name[:80]}), which are not read here. Convert "
                     "the file first: legacy.py of stylegan3 (StyleGAN2), convert_weight.py of rosinality (StyleGAN2) "
                     "and genforce's converters (PGGAN, StyleGAN, StyleGAN2) write what is read")
-    meant = [thing for place, thing in opaque if rank_of(place)]
-    if meant:
-        return meant[0].refusal()
+    if opaque:
+        return opaque[0][1].refusal()
     if isinstance(tree, dict) and any(isinstance(v, Tensor) for v in tree.values()):
         return "holds tensors whose names are no texts; expected a generator's state dict"
     if not isinstance(tree, (dict, Opaque)):
@@ -334,4 +347,6 @@ def _nothing(tree: Any, opaque: list[tuple[tuple[str, ...], Opaque]]) -> str:
                 "alone or in a dict")
     entries = _entries(tree)
     held = ", ".join(f"{str(k)[:40]} ({type(v).__name__})" for k, v in list(entries.items())[:8]) or "nothing"
-    return f"holds no network: there is {held}; expected tensors by name, or a dict with them under a key such as G_ema"
+    others = f" ({', '.join(passed[:6])}: by name no generator)" if passed else ""
+    return (f"holds no generator: there is {held}{others}; expected tensors by name, or a dict with them under a key "
+            f"such as G_ema. If a generator is there, {HOW}")

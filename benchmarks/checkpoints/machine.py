@@ -20,6 +20,7 @@ MAX_STEPS = 2_000_000  # opcodes; a snapshot of the largest public StyleGAN has 
 MAX_COPIED = 2_000_000  # items that calls may copy out of containers, all together
 MAX_TEXT = 1 << 22  # bytes of a text; module source is the longest that occurs
 MAX_KEY = 8  # items of a tuple that is a key, and how deep it may be
+PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _MARK = object()
 # Modules and built-in functions that run commands or code: a file that names one is an attack, wherever it stands.
 HOSTILE = frozenset({"os", "posix", "nt", "subprocess", "_posixsubprocess", "pty", "commands", "popen2", "sys",
@@ -67,8 +68,8 @@ class Opaque:
 
 def canonical(module: str, name: str) -> tuple[str, str]:
     """One spelling of what has several: Python 2's built-ins, numpy 2's modules, vendored copies of NVIDIA's code."""
-    if module == "__builtin__":
-        return "builtins", name
+    if module in PYTHON_2:
+        return PYTHON_2[module], name
     if module.startswith("numpy._core"):
         return "numpy.core" + module.removeprefix("numpy._core"), name
     if name == "_reconstruct_persistent_obj" and module.endswith("persistence"):
@@ -102,7 +103,10 @@ class Table:
         listed = pair in self.calls or pair in self.new or pair in self.inert
         hostile = (HOSTILE & {module.partition(".")[0], *name.split(".")[:-1]}
                    or (pair[0] == "builtins" and name in HOSTILE_BUILTINS))
-        if hostile or (self.strict and not listed):
+        if hostile:
+            raise CheckpointError(f"asks for '{module[:80]}.{name[:80]}', which runs commands or code; nothing was run. No "
+                                  "checkpoint needs it: do not load this file elsewhere either")
+        if self.strict and not listed:
             raise CheckpointError(Opaque(f"{module[:80]}.{name[:80]}").refusal())
         return Global(*pair)
 

@@ -47,7 +47,8 @@ def table(persistent: Callable[[Any], Any] | None = None) -> Table:
 
     return Table(calls={("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
                         ("torch.storage", "_load_from_bytes"): storage, ("torch", "Size"): _size,
-                        ("torch", "device"): _device, **rebuild.PLAIN, **rebuild.NUMPY, **rebuild.TENSORS},
+                        ("torch", "device"): _device, ("copyreg", "_reconstructor"): _old_object,
+                        **rebuild.PLAIN, **rebuild.NUMPY, **rebuild.TENSORS},
                  new={("collections", "OrderedDict"): rebuild.plain_dict}, inert=rebuild.STORAGES, build=_build,
                  persistent=persistent, strict=False)
 
@@ -59,6 +60,11 @@ def _persistent(meta: Any) -> Opaque:
     if not isinstance(name, str) or len(name) > MAX_NAME:
         raise CheckpointError("holds a network without a class name")
     return Opaque(name, meta["state"], persistent=True)
+
+
+def _old_object(cls: Any = None, *_: Any) -> Opaque:
+    """An object as protocols before 2 write it; of a foreign class always."""
+    return Opaque(str(cls)[:MAX_NAME])
 
 
 def _size(items: Any = ()) -> tuple[int, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from benchmarks.checkpoints.machine import Opaque
 
 NVIDIA, TORCH, SAFETENSORS, PICKLE = "NVIDIA network snapshot", "torch", "safetensors", "pickle"
 BESIDE = "extras."  # tensors beside the state, in a file that `convert` wrote
-OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-MAX_BYTES = 8 << 30
+OLD_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number as a pickle, which files before 1.6 begin with
+OLD_PICKLE = re.compile(rb"\((dp|lp|c|i)|[}\]]q|c[A-Za-z_][\w.]*\n")  # protocols 0 and 1, Python 2's own choice
+MAX_BYTES, MAX_BESIDE = 8 << 30, 1000
 _STARTS = ((b"<", "a web page: the download was refused or has expired; fetch the file again"),
            (b"{", "a text (JSON?): perhaps what a server answered instead of the file; fetch the file again"),
            (b"\x00\x05\x16\x07", "a Mac's companion of a file (its name begins with ._): take the file itself"),
@@ -139,15 +142,17 @@ def _tree(source: Path | bytes, start: bytes) -> _Tree:
         raise CheckpointError("is empty (0 bytes): the download failed, or the disk was full; fetch it again")
     if _is_safetensors(start):
         return _safetensors(source)
-    if start[:2] == b"PK" or start.startswith(OLD_TORCH):
+    if start[:2] == b"PK" or OLD_TORCH in start[:32]:
         return _Tree(torch_files.load_torch(source), TORCH)
-    if start[:1] == b"\x80":
+    if start[:1] == b"\x80" or OLD_PICKLE.match(start):
         return _Tree(pickles.read_pickle(_bytes(source)), PICKLE)
     for beginning, words in _STARTS:
         if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(beginning):
             raise CheckpointError(f"is {words}")
-    raise CheckpointError(f"is no checkpoint known here: it begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt "
-                          "or .pth of torch, .safetensors, or a zip or tar with one of them")
+    text = start[:64].isascii() and start[:64].decode("ascii").replace("\n", " ").replace("\r", " ").isprintable()
+    raise CheckpointError(f"is no checkpoint known here{' but a text, perhaps what a server answered' * text}: it "
+                          f"begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt or .pth of torch, .safetensors, "
+                          "or a zip or tar with one of them")
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -199,7 +204,7 @@ def _decoded(text: str) -> Any:
 # -- around the state dict -------------------------------------------------------------------------------
 def _extras(found: Found) -> dict[str, Any]:
     """Tensors and plain settings beside a network, and what NVIDIA's code says of its constructor."""
-    beside = {name: _beside(value) for name, value in found.beside().items()}
+    beside = {name: _beside(value) for name, value in islice(found.beside().items(), MAX_BESIDE)}
     extras = {name: value for name, value in beside.items() if value is not None}
     if found.network is not None:
         extras |= {"class_name": pickles.class_name(found.network), **pickles.init_kwargs(found.network)}
@@ -247,11 +252,11 @@ def not_finite(state: Mapping[str, Tensor]) -> str | None:
     if not bad:
         return None
     shown = ", ".join(f"{name[:80]} ({n} of {state[name].numel()})" for name, n in list(bad.items())[:4])
-    return f"weights that are not finite (NaN or infinite) in {len(bad)} of {len(state)} tensors: {shown}"
+    more = " ..." * (len(bad) > 4)
+    return f"weights that are not finite (NaN or infinite) in {len(bad)} of {len(state)} tensors: {shown}{more}"
 
 
 def check_finite(state: Mapping[str, Tensor], where: object) -> None:
     """CheckpointError if a weight is NaN or infinite: what such a network makes are no images."""
     if said := not_finite(state):
-        raise CheckpointError(f"{where} holds {said}{' ...' * (said.count('(') > 4)}. The training diverged; take an "
-                              "earlier checkpoint")
+        raise CheckpointError(f"{where} holds {said}. The training diverged; take an earlier checkpoint")

@@ -22,9 +22,13 @@ DTYPES = {
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
     "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
+    # Their tensors are opaque (rarer numbers, or quantized ones), but the bytes must be found to be passed over.
+    "QInt8Storage": torch.int8, "QUInt8Storage": torch.uint8, "QInt32Storage": torch.int32,
+    "UntypedStorage": torch.uint8,
 }
-STORAGES = frozenset(("torch", name) for name in DTYPES)
+STORAGES = frozenset((module, name) for name in DTYPES for module in ("torch", "torch.storage"))
 MAX_RANK, MAX_ELEMENTS = 16, 1 << 40
+MAX_REPEATED = 1 << 16  # numbers of a tensor that says some more than once: one mean latent, expanded to all layers
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how torch's format before version 1.6 begins
 NUMPY_DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
@@ -69,7 +73,7 @@ def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor
     stride = tuple(count(n, "stride") for n in stride)
     offset, numel = count(offset, "offset"), math.prod(size)
     last = offset + sum((n - 1) * s for n, s in zip(size, stride)) if numel else 0
-    if numel > storage.numel or (numel and last >= storage.numel):
+    if numel > max(storage.numel, MAX_REPEATED) or (numel and last >= storage.numel):
         raise CheckpointError(f"declares a tensor of shape {list(size)} and stride {list(stride)} from number {offset} "
                               f"on, but its storage has {storage.numel} numbers")
     return storage.data.as_strided(size, stride, offset)

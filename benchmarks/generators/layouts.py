@@ -106,7 +106,7 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
             out[f"mapping.fc{i}.{part}"] = take(f"style.{i + 1}.{part}")
     if latent_avg is not None:
         rows = latent_avg.reshape(-1, latent_avg.shape[-1])
-        if not torch.equal(rows, rows[:1].expand_as(rows)):
+        if len(rows) > 1 and not torch.equal(rows, rows[:1].expand_as(rows)):
             raise ValueError(f"rosinality state dict: latent_avg {list(latent_avg.shape)} has a centre for each layer, "
                              "but truncation here has one")
         out["mapping.w_avg"] = rows[0]
