@@ -93,12 +93,12 @@ def choose(tree: Any, key: str | None = None, names: Iterable[str] | None = None
     if names is not None:
         wanted = set(names)
         fitting = [form for one in everything for form in _forms(one) if form.state.keys() == wanted]
-        found = _best(fitting) if fitting else None
+        found = _best(fitting, passed) if fitting else None
     if found is None:
         candidates = [part for one in _outermost(everything) for part in split(one)]
         if not candidates:
             raise CheckpointError(_nothing(tree, opaque, passed))
-        found = _best(candidates)
+        found = _best(candidates, passed)
         _nothing_better(found, opaque)
     if found.error:
         raise found.error
@@ -118,7 +118,7 @@ def _nothing_better(chosen: Found, opaque: list[tuple[tuple[str, ...], Opaque]])
 
 
 # -- of several, the best -------------------------------------------------------------------------------------
-def _best(candidates: list[Found]) -> Found:
+def _best(candidates: list[Found], passed: list[str]) -> Found:
     """The one that its place speaks for. Raises CheckpointError for none and for several."""
     ranked = [(rank, found) for found in candidates if (rank := rank_of(found.path, found.network))]
     if not ranked:
@@ -127,19 +127,11 @@ def _best(candidates: list[Found]) -> Found:
     top = max(order(rank) for rank, _ in ranked)
     best = [found for rank, found in ranked if order(rank) == top]
     if len(best) > 1 and not all(_same(best[0].state, other.state) for other in best[1:]):
-        if last := _third_of_three(candidates, best):
-            return last
+        if [found.path for found in best] == [("0",), ("2",)] and passed == ["1"]:
+            return best[1]  # G_ema of a tuple (G, D, G_ema), the order in which NVIDIA's code has always written them
         places = ", ".join({found.key[:60] or "its top level": None for found in best[:24]})
         raise CheckpointError(f"holds several networks that could be the generator: {places}; {HOW}")
     return best[0]
-
-
-def _third_of_three(candidates: list[Found], best: list[Found]) -> Found | None:
-    """G_ema of a tuple (G, D, G_ema), the order in which NVIDIA's code has always written them."""
-    paths = [found.path for found in best]
-    ours = paths == [("0",), ("2",)] and len(candidates) == 3
-    middle = next((found for found in candidates if found.path == ("1",)), None)
-    return best[1] if ours and middle is not None and rank_of(middle.path, middle.network) is None else None
 
 
 def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -102,10 +102,10 @@ class Table:
         pair = canonical(module, name)
         listed = pair in self.calls or pair in self.new or pair in self.inert
         hostile = (HOSTILE & {module.partition(".")[0], *name.split(".")[:-1]}
-                   or (pair[0] == "builtins" and name in HOSTILE_BUILTINS))
+                   or (pair[0] in ("builtins", "io", "_io") and name in HOSTILE_BUILTINS))
         if hostile:
-            raise CheckpointError(f"asks for '{module[:80]}.{name[:80]}', which runs commands or code; nothing was run. No "
-                                  "checkpoint needs it: do not load this file elsewhere either")
+            raise CheckpointError(f"asks for '{module[:80]}.{name[:80]}', which runs commands or code; nothing was "
+                                  "run. No checkpoint needs it: do not load this file elsewhere either")
         if self.strict and not listed:
             raise CheckpointError(Opaque(f"{module[:80]}.{name[:80]}").refusal())
         return Global(*pair)
