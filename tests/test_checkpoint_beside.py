@@ -178,6 +178,14 @@ def test_files_with_very_many_places_are_read_or_refused_at_once(content, tmp_pa
         assert "more than 300 networks" in str(error)
 
 
+@pytest.mark.parametrize("value", [torch.eye(3).to_sparse(), torch.ones(2, dtype=torch.complex64),
+                                   torch.ones(2).to(torch.float8_e4m3fn)], ids=["sparse", "complex", "float8"])
+def test_weights_of_rare_kinds_are_refused_by_name(value, tmp_path):
+    torch.save({"g_ema": STATE | {"b.weight": value}}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="holds 'b.weight' as .*; expected dense numbers"):
+        read_checkpoint(tmp_path / "x.pt")
+
+
 def test_a_file_that_holds_itself_is_read(tmp_path):
     content = {"g_ema": STATE}
     content["self"] = content

@@ -93,7 +93,8 @@ def from_tar(source: Path | bytes) -> tuple[str, bytes]:
     Headers are walked here, 512 bytes at a time and always forwards: odd ones have sent Python's tar reader in circles.
     """
     with (io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")) as stream:
-        total, places = stream.seek(0, io.SEEK_END), {}
+        total = stream.seek(0, io.SEEK_END)
+        places: dict[tarfile.TarInfo, int] = {}
         at = 0
         while at < total:
             stream.seek(at)

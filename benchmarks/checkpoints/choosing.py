@@ -26,6 +26,7 @@ ALONE = ("n_averaged", "initted", "step")  # beside averaged weights
 MAX_PLACES, MAX_NETWORKS, MAX_DEPTH, MAX_LISTED = 200_000, 300, 8, 16
 MAX_PREFIXES, MAX_GROUPS = 4, 64  # how many prefixes a name may have, and how many networks a state dict
 CONTAINERS = (dict, list, tuple, Opaque)
+A_TENSOR = "a tensor on "
 TENSORFLOW = ("dnnlib.tflib", "tfutil", "tensorflow", "keras")
 HOW = "say which with --key NAME, or checkpoint_key: NAME in YAML"
 
@@ -85,7 +86,8 @@ def choose(tree: Any, key: str | None = None, names: Iterable[str] | None = None
     Raises:
         CheckpointError: there is none, or several that could be meant; says what is there and how to choose.
     """
-    path, around = (), None
+    path: tuple[str, ...] = ()
+    around: Around | None = None
     if key is not None:
         path, tree, around = _at(tree, str(key))  # YAML reads 0 as a number
     everything, opaque, passed = _search(tree, around)
@@ -102,7 +104,17 @@ def choose(tree: Any, key: str | None = None, names: Iterable[str] | None = None
         _nothing_better(found, opaque)
     if found.error:
         raise found.error
+    _all_dense(found)
     return replace(found, path=path + found.path)
+
+
+def _all_dense(found: Found) -> None:
+    """CheckpointError if a tensor of the state dict is of a kind that is not read: it would be missing in silence."""
+    rest = found.around.entries if found.around and not found.around.key else {}  # of the same dict
+    for name, value in rest.items():
+        if isinstance(value, Opaque) and ("torch._utils._rebuild" in value.name or value.name.startswith(A_TENSOR)):
+            raise CheckpointError(f"holds {str(name)[:80]!r} as {value.name[:80]}, a sparse, quantized or rare kind of "
+                                  "tensor; expected dense numbers")
 
 
 def _nothing_better(chosen: Found, opaque: list[tuple[tuple[str, ...], Opaque]]) -> None:
@@ -169,7 +181,7 @@ def _search(tree: Any, around: Around | None) -> tuple[list[Found], list[tuple[t
         if state := _tensors(entries):
             rest = {k: v for k, v in entries.items() if k not in state}
             found.append(Found(path, state, Around(around, rest, "")))
-        waiting += [((*path, str(k)), v, Around(around, entries, str(k))) for k, v in reversed(entries.items())
+        waiting += [((*path, str(k)), v, Around(around, entries, str(k))) for k, v in reversed(list(entries.items()))
                     if isinstance(v, CONTAINERS) and (isinstance(k, str) or not isinstance(value, dict))]
     return found, opaque, passed
 

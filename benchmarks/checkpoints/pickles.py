@@ -92,7 +92,7 @@ def is_network(value: Any) -> bool:
 
 def class_name(network: Opaque) -> str:
     """``"Generator"``, without its module."""
-    return network.name.rpartition(".")[2]
+    return network.name.rpartition(".")[2][:MAX_NAME]
 
 
 def init_kwargs(network: Opaque) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import mmap
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ def storage_from_id(pid: Any) -> Storage | Opaque:
     return Storage(pid[2], DTYPES[pid[1].name], count(pid[4], "number of elements"))
 
 
-def old_torch_stream(stream: io.BufferedIOBase, table: Callable[[Callable[[Any], Any]], Table], size: int,
+def old_torch_stream(stream: BinaryIO, table: Callable[[Callable[[Any], Any]], Table], size: int,
                      max_steps: int = MAX_STEPS) -> Any:
     """The object in torch's file format before 1.6.
 
@@ -158,7 +158,7 @@ def old_torch_stream(stream: io.BufferedIOBase, table: Callable[[Callable[[Any],
     return value
 
 
-def _fill(storage: Storage, stream: io.BufferedIOBase) -> None:
+def _fill(storage: Storage, stream: BinaryIO) -> None:
     """The next numbers of a stream in torch's format before 1.6: how many, and then they."""
     declared, n_bytes = int.from_bytes(stream.read(8), "little"), storage.numel * storage.dtype.itemsize
     raw = stream.read(n_bytes)
@@ -224,7 +224,7 @@ class NumpyType:
     """A dtype of plain numbers."""
 
     code: str
-    order: str = "="
+    order: Literal["<", ">", "=", "|"] = "="
 
 
 @dataclass

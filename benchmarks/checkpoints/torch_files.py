@@ -11,7 +11,7 @@ import io
 import mmap
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from benchmarks.checkpoints import pickles, rebuild
 from benchmarks.checkpoints.archives import check_names
@@ -35,7 +35,7 @@ def load_torch(source: Path | bytes) -> Any:
         return _load(stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
-def _load(stream: io.BufferedIOBase, buffer: bytes | mmap.mmap) -> Any:
+def _load(stream: BinaryIO, buffer: bytes | mmap.mmap) -> Any:
     if buffer[:2] == b"PK":
         return _load_zip(stream, buffer)
     return rebuild.old_torch_stream(stream, pickles.table, len(buffer))
@@ -51,7 +51,7 @@ def is_torch_zip(source: Path | bytes) -> bool:
                               ) from error
 
 
-def _load_zip(stream: io.BufferedIOBase, buffer: bytes | mmap.mmap) -> Any:
+def _load_zip(stream: BinaryIO, buffer: bytes | mmap.mmap) -> Any:
     """The object in the archive of ``torch.save``, which must hold, uncompressed, all that its pickle declares."""
     try:
         with zipfile.ZipFile(stream) as archive:
