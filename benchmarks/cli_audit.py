@@ -26,6 +26,8 @@ def add_audit(commands) -> None:
                    "module:Class, or a zoo's GAN such as mini:full")
     p.add_argument("client", metavar="CLIENT", help="the same of the generator that is audited; family, latents and "
                    "resolution may differ")
+    p.add_argument("--key", metavar="A.B", help="where the generator lies in the files REFERENCE and CLIENT, "
+                   "if several networks are in them (of one alone: a YAML file with `checkpoint_key: A.B`)")
     p.add_argument("--oracle", metavar="NAME", help="what names attributes: a shipped oracle, a file of `train-oracle`,"
                    " or none (default: the mini zoo's for its GANs, else none)")
     p.add_argument("--features", default=DEFAULT_FEATURES, metavar="NAME", help="the extractor that images are compared"
@@ -59,7 +61,7 @@ def audit(args: argparse.Namespace) -> int:
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,
                  control=tuple(args.control) if args.control else None, profile=profile, seed=args.seed,
                  steps=args.steps, device=device, store=str(places.store(args.store)),
-                 command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True))
+                 command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True), key=args.key)
     counts = ", ".join(f"{len(result[kind])} {kind}" for kind in ("common", "missing", "novel"))
     print(f"{counts} directions with measurable effect; the page is {out / 'audit.md'}")
     return 0

@@ -14,6 +14,7 @@ A zoo is a folder with ``zoo.yaml`` (or any YAML file of that form) and a checkp
         excludes: [[Male, 0]]             # [attribute, value that the training data lack]
         rates: {Male: 0.42, ...}          # share of the training data that has each attribute
         family: stylegan2                 # where the names in the file do not say it
+        checkpoint_key: g_ema             # where in the file the generator lies (a.b for b in a), if it is not clear
         settings: {label: 3}              # of the family, which the file does not say
       other:
         generator: {module: "mynet:Net", checkpoint: net.pt, latent_dim: 128}   # see ``external_spec``
@@ -157,11 +158,12 @@ class Zoo:
     def hash(self, name: str) -> str:
         """What the GAN is to the store, 64 hex digits: its file's sha256 where no settings or foreign code enter."""
         entry = self.entry(name)
-        if "file" in entry and not entry.get("settings"):
+        if "file" in entry and not entry.get("settings") and not entry.get("checkpoint_key"):
             return self._sha(name)
         settings = dict(entry.get("settings") or entry.get("generator") or {})
         settings.pop("checkpoint", None)
         facts = [self._sha(name) if self.file(name) else "", entry.get("family", ""), settings, self._source(name)]
+        facts += [entry["checkpoint_key"]] if entry.get("checkpoint_key") else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     def _sha(self, name: str) -> str:
@@ -206,7 +208,8 @@ class Zoo:
             else:
                 self._there(name)
                 self._classes[name] = self._saying(
-                    name, lambda: families.recognise(read_checkpoint(self.file(name)).state))
+                    name, lambda: families.recognise(
+                        read_checkpoint(self.file(name), entry.get("checkpoint_key")).state))
         return self._classes[name]
 
     # -- loading ---------------------------------------------------------------------------------------------
@@ -222,7 +225,8 @@ class Zoo:
         trained_here = "data_sha256" in entry
         family = entry.get("family", "stylegan2" if trained_here else None)
         settings = entry.get("settings", {"clamp": math.inf} if trained_here else {})
-        spec = {"checkpoint": self.file(name), **({"family": family} if family else {}), **settings}
+        spec = {"checkpoint": self.file(name), "checkpoint_key": entry.get("checkpoint_key"),
+                **({"family": family} if family else {}), **settings}
         try:
             return families.load_generator(spec, device)
         except CheckpointError as error:
