@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.config import SHIPPED, ConfigError, Suite
-from benchmarks.generators.zoo import NAMED, Zoo, load_zoo
+from benchmarks.config import SHIPPED, ConfigError, Profile, Suite
+from benchmarks.generators.zoo import NAMED, Zoo, ZooError, load_zoo
 
 NONE = "none"  # an oracle's name on the command line: nothing is scored
 
@@ -16,6 +16,15 @@ def open_zoo(suite: Suite) -> Zoo:
         return load_zoo(suite.zoo)
     return Zoo(suite.folder, {"zoo": suite.suite, "title": f"{suite.title} (generators brought along)",
                               "gans": suite.generators})
+
+
+def fit_profile(profile: Profile, suite: Suite) -> Profile:
+    """``profile`` for ``suite`` as its file has it: a choice of GANs stays with the zoo that its names are of."""
+    try:
+        own = profile.gans is None or suite.zoo == profile.zoo or open_zoo(suite).name == profile.zoo
+    except ZooError:  # said where the zoo is needed: another may be asked for in its place
+        own = False
+    return profile if own else profile.model_copy(update={"gans": None})
 
 
 def judge_name(oracle: str | None) -> str:
