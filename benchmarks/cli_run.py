@@ -111,15 +111,19 @@ def run(args: argparse.Namespace) -> int:
 def make_job(args: argparse.Namespace) -> Job:
     """The job that the arguments mean. Raises ConfigError, UnknownName, ZooError or ValueError with a sentence."""
     from benchmarks.judging import fit_profile, on_zoo
-    suite, profile = config.load_suite(args.suite), config.load_profile(args.profile)
-    profile = fit_profile(profile, suite)
+    suite, loaded = config.load_suite(args.suite), config.load_profile(args.profile)
+    profile = fit_profile(loaded, suite)
+    if profile.gans != loaded.gans:
+        print(f"profile {loaded.profile} chooses {' and '.join(loaded.gans)} of zoo {loaded.zoo}; here all GANs of the "
+              "suite are compared")
     for option, listed in (("methods", args.methods), ("metrics", args.metrics), ("seeds", args.seeds)):
         if listed == []:
             raise ConfigError(f"--{option} names nothing; leave it out for the suite's own")
     if args.workers is not None and args.workers < 1:
         raise ConfigError(f"--workers {args.workers}: expected a whole number from 1")
     if args.methods:
-        names = registry.group(args.methods[0]) if args.methods in (["core"], ["all"]) else args.methods
+        names = list(dict.fromkeys(name for word in args.methods for name in
+                                   (registry.group(word) if word in ("core", "all") else [word])))
         own = {name: [e for e in suite.methods if e.name == name] for name in names}
         entries = [e for name in names for e in own[name] or [Entry(name=_known_method(name))]]
         suite = suite.model_copy(update={"methods": entries})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.names import check_name
+
 RENDERED = ("scorer", "teacher")
 
 
@@ -136,6 +138,8 @@ def train_oracle(args: argparse.Namespace) -> int:
     from benchmarks.data.folder import folder
     from benchmarks.training.distributed import joined
     from oracles.training import train_oracle_on
+    if args.name is not None:
+        check_name(args.name, "oracle")
     path, resolution = _data(args, f"train-oracle {args.oracle}"), args.resolution or 64
     with joined(args.device) as group:
         data = (celeba(path, resolution, args.crop, args.cache) if args.oracle == "celeba" else

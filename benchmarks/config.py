@@ -147,6 +147,8 @@ class Suite(_Strict):
         if not isinstance(data, dict):
             return data
         data = dict(data)
+        if not data.get("zoo") and not data.get("generators"):
+            raise ValueError("say where the generators are: zoo: and gans:, or generators:, one of them")
         if isinstance(data.get("generators"), dict):
             data.setdefault("gans", list(data["generators"]))
         gans, k = data.get("gans"), data.get("n_directions", 16)
@@ -353,12 +355,12 @@ def names(folder: Path) -> list[str]:
 
 
 def _find(name: str, folder: Path, what: str) -> Path:
-    path = Path(name)
+    path, known = Path(name), names(folder)
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
-            raise ConfigError(f"{what} file {path} does not exist")
+            hint = f'; the one that comes with the project is called by its name alone, "{path.stem}"'
+            raise ConfigError(f"{what} file {path} does not exist{hint if path.stem in known else ''}")
         return path
-    known = names(folder)
     if name in known:
         return folder / f"{name}.yaml"
     if path.exists() and (path.is_file() or path.parent != Path()):

@@ -14,6 +14,7 @@ from methods.registry import did_you_mean
 _EXPECTED = {"list_type": "a list, such as [one, two]", "dict_type": "keys and values",
              "string_type": "a text (in quotes, if it looks like a number)", "model_type": "keys and values",
              "model_attributes_type": "a name, or keys and values", "bool_type": "true or false"}
+_DERIVED = ("gans", "reference", "n_common", "metrics")  # where a file does not say them they follow from the rest
 
 
 class ConfigError(ValueError):
@@ -29,7 +30,13 @@ def sentences(model: type[BaseModel], entry: type[BaseModel], other: type[BaseMo
             what a run is told, for keys that were put into the wrong one.
         data: what was validated.
     """
-    return "\n".join(_sentence(model, entry, other, document, data, one) for one in error.errors())
+    wrong = error.errors()
+    strange = {one["loc"][:-1] for one in wrong if one["type"] == "extra_forbidden" and len(one["loc"]) > 1}
+    follow = [one for one in wrong if one["loc"] and (
+        (one["loc"][0] in _DERIVED and one["loc"][0] not in document.data)
+        or (one["type"] == "missing" and one["loc"][:-1] in strange))]  # it is there, in another form
+    return "\n".join(_sentence(model, entry, other, document, data, one)
+                     for one in wrong if one not in follow or follow == wrong)
 
 
 def _sentence(model: type[BaseModel], entry: type[BaseModel], other: type[BaseModel], document: Document,
@@ -43,7 +50,10 @@ def _sentence(model: type[BaseModel], entry: type[BaseModel], other: type[BaseMo
     if error["type"] == "missing":
         return f"{where}: this key is missing"
     if error["type"] == "value_error":  # our own validators' sentences need nothing added
-        return f"{where}: {error['ctx']['error']}" if loc else line + str(error["ctx"]["error"])
+        sentence = str(error["ctx"]["error"])
+        if loc:
+            return f"{where}: {sentence}"
+        return f"{document.where}:{document.line((sentence.partition(':')[0],))}: {sentence}"
     expected = _EXPECTED.get(error["type"])
     return f"{where}: {f'expected {expected}' if expected else error['msg']}; got {error['input']!r:.200}"
 

@@ -81,7 +81,10 @@ class Job:
             params = {"n_directions": self.suite.n_directions}
             if registry.get(entry.name).paired:
                 params["n_common"] = self.suite.n_common
-            params |= self.profile.methods.get(entry.name, {}) | entry.params
+            sizes = dict(self.profile.methods.get(entry.name, {}))
+            if "per_step" in sizes:  # a size for suites of more directions; fewer are all trained in each step
+                sizes["per_step"] = min(sizes["per_step"], (params | entry.params)["n_directions"])
+            params |= sizes | entry.params
             self._methods[entry.label] = registry.build(entry.name, params)
         return self._methods[entry.label]
 

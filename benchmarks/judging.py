@@ -19,11 +19,17 @@ def open_zoo(suite: Suite) -> Zoo:
 
 
 def fit_profile(profile: Profile, suite: Suite) -> Profile:
-    """``profile`` for ``suite`` as its file has it: a choice of GANs stays with the zoo that its names are of."""
+    """``profile`` for ``suite`` as its file has it: a choice of GANs stays with the zoo that its names are of.
+
+    It is left out, too, where the suite has not all of them.
+    """
+    if profile.gans is None:
+        return profile
     try:
-        own = profile.gans is None or suite.zoo == profile.zoo or open_zoo(suite).name == profile.zoo
+        own = suite.zoo == profile.zoo or open_zoo(suite).name == profile.zoo
     except ZooError:  # said where the zoo is needed: another may be asked for in its place
         own = False
+    own = own and set(profile.gans) <= set(suite.gans)
     return profile if own else profile.model_copy(update={"gans": None})
 
 

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 
 MAX_BYTES = 100  # two of them, joined, and what is put around them stay under the 255 bytes of a file name
 PUNCTUATION = "_ .,+=@#~()[]-"
-RULE = (f"a name has letters, digits and any of {PUNCTUATION.replace(' ', '')} (a space inside, too), begins with a "
-        "letter, a digit or _, does not end with a dot or a space, and is no name of a device such as CON; "
-        f"at most {MAX_BYTES} bytes of UTF-8")
+RULE = (f"names become files: they have letters, digits, spaces and any of {PUNCTUATION.replace(' ', '')}, begin with "
+        f"a letter, a digit or _, do not end with a dot or a space, and have at most {MAX_BYTES} bytes")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _JOINTS = ("-", "-with-")  # in ids, and in the file names of sheets
 
@@ -31,7 +30,7 @@ def check_name(name: object, what: str) -> str:
         raise ValueError(f"{what} {name!r}: expected a name; write it in quotes")
     why = _wrong(name)
     if why:
-        raise ValueError(f"the {what}'s name {_shown(name)} {why}: {RULE}")
+        raise ValueError(f"the {what}'s name {_shown(name)} {why}; {RULE}")
     return name
 
 
@@ -86,8 +85,8 @@ def check_pairs(names: Iterable[str]) -> None:
         for pair in itertools.permutations(names, 2):
             known = joined.setdefault(_folded(joint.join(pair)), pair)
             if known != pair:
-                raise ValueError(f'{_group(pair)} would be called "{joint.join(pair)}" in ids and file names, and so '
-                                 f"would {_group(known)}: rename one of these GANs")
+                raise ValueError(f'gans: {_group(pair)} would be called "{joint.join(pair)}" in ids and file names, '
+                                 f"and so would {_group(known)}: rename one of these GANs")
 
 
 def _folded(name: str) -> str:

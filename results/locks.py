@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import uuid
 from functools import lru_cache
@@ -10,6 +11,8 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 __all__ = ["Timeout", "lock"]
+
+_NONE_THERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 def lock(path: Path, timeout: float = -1) -> BaseFileLock:
@@ -32,7 +35,7 @@ def _has_locks(folder: Path) -> bool:
         with FileLock(probe, timeout=0):
             return True
     except (OSError, NotImplementedError) as error:
-        if not folder.is_dir():
+        if isinstance(error, OSError) and error.errno not in _NONE_THERE:
             raise
         print(f"{folder} is on a file system without locks ({error}): lock files are used instead. If another machine "
               f"dies while it holds one, delete {folder}/*.lock", file=sys.stderr)

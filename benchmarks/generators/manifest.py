@@ -33,7 +33,7 @@ class Manifest:
         """Reads a file, or takes its content.
 
         Args:
-            way_out: what to do about a manifest that cannot be understood.
+            way_out: what to do about a manifest that cannot be understood: the end of a sentence, or nothing.
         Raises:
             ZooError: there is no such file, or it is no manifest.
         """
@@ -46,7 +46,7 @@ class Manifest:
                 self._document = read_yaml(source)
                 source = self._document.mapping(", ".join(KEYS))
             except YamlError as error:
-                raise ZooError(f"{source} is no zoo manifest ({error}); {way_out}") from error
+                raise ZooError(f"{source} is no zoo manifest ({error}){way_out}") from error
         for key in ("zoo", "title", "gans"):
             if source.get(key) is None:
                 self._refuse(f"{key}: this key is missing; expected zoo, title and gans, each GAN with file or "
@@ -75,7 +75,7 @@ class Manifest:
     def _refuse(self, sentence: str, *place: str) -> None:
         if self._document is None:
             raise ZooError(f"generators: {sentence}")
-        raise ZooError(f"{self.where}:{self._document.line(place)} is no zoo manifest: {sentence}; {self._way_out}")
+        raise ZooError(f"{self.where}:{self._document.line(place)} is no zoo manifest: {sentence}{self._way_out}")
 
     def _entry(self, name: str, given: Any) -> dict[str, Any]:
         """An entry as it is understood: with ``file`` or ``generator``; a text alone is a file."""
@@ -85,15 +85,16 @@ class Manifest:
         entry = dict(given)
         if "module" in entry:  # in a suite: the specification itself
             entry = {"generator": entry}
-        if "checkpoint" in entry:
+        if "checkpoint" in entry and "file" not in entry:  # another word for it
             entry["file"] = entry.pop("checkpoint")
         if ("file" in entry) == ("generator" in entry):
             self._refuse(f"GAN {name}: {', '.join(map(str, entry)) or 'nothing'}, expected file or generator, one of "
                          "them", "gans", name)
         for key in entry:
             if key not in OWN + MADE:
-                hint = did_you_mean("key", str(key), [*OWN, "checkpoint"])
-                self._refuse(f"GAN {name}: {hint} What a family is told goes under settings: {{{key}: ...}}",
+                hint = f"{did_you_mean('key', str(key), list(OWN))} What a family is told goes under settings:"
+                self._refuse(f"GAN {name}: " + ("file and checkpoint mean the same; say one of them"
+                                                if key == "checkpoint" else f"{hint} {{{key}: ...}}"),
                              "gans", name, key)
         for key, sentence in _faults(entry):
             self._refuse(f"GAN {name}: {sentence}", "gans", name, key)

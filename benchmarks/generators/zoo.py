@@ -72,7 +72,7 @@ class Zoo:
         shipped = any(path.parent == folder for folder in NAMED.values())
         if manifest is None and not path.is_file():
             raise ZooError(f"no zoo at {place}: {path} is missing; {_AGAIN if shipped else _NO_ZOO}")
-        read = Manifest(path if manifest is None else manifest, _AGAIN if shipped else _CORRECT)
+        read = Manifest(path if manifest is None else manifest, f"; {_AGAIN}" if shipped else "")
         self.name, self.title, self._where, self._gans = read.name, read.title, read.where, read.gans
         self._again = _AGAIN if self.name in NAMED else _CORRECT
         self.names: tuple[str, ...] = tuple(self._gans)
@@ -235,6 +235,8 @@ class Zoo:
         """Which file is meant, for messages; ZooError if it is not there."""
         path = self.file(name)
         where = f"zoo {self.name}, GAN {name}: {path or self.entry(name)['generator']['module']}"
+        if path is not None and path.is_dir():
+            raise ZooError(f"{where} is a folder, expected a checkpoint file")
         if path is not None and not path.is_file():
             raise ZooError(f"{where} is missing; {self._again}")
         return where
@@ -250,7 +252,7 @@ class Zoo:
             size = entry.get("bytes")
             kind = "truncated" if size and length < size else "altered"
             raise ZooError(f"{where} is {kind}: {length} bytes with sha256 {found[:16]}..., {Path(self._where).name} "
-                           f"expects {size or 'a file'} bytes with {expected[:16]}...; {self._again}")
+                           f"expects {f'{size} bytes with ' if size else ''}{expected[:16]}...; {self._again}")
         return where
 
 
