@@ -6,20 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from benchmarks.config_errors import ConfigError, sentences
 from benchmarks.names import check_name, check_names, check_pairs
+from benchmarks.profile import Count, Profile, Strict
 from benchmarks.yaml_files import Document, YamlError, read_yaml
 from methods import registry
 from methods.registry import did_you_mean
@@ -29,14 +20,7 @@ from oracles import registry as extractors
 SUITES = Path(__file__).parent / "suites"
 PROFILES = Path(__file__).parent / "profiles"
 SHIPPED = ("mini", *extractors.ORACLES)  # names of the zoo and the oracles that come with the project
-Count = Annotated[int, Field(gt=0)]
-Half = Annotated[int, Field(ge=2)]  # latents of one half of the data: one has no spread and no split
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # those above are for the runs of chance
 _LISTED = ("methods", "metrics", "gans", "generators", "seeds")  # what is said to be empty by leaving it out
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _known_metric(name: str) -> str:
@@ -44,7 +28,7 @@ def _known_metric(name: str) -> str:
     return check_name(name, "metric")
 
 
-class Extractor(_Strict):
+class Extractor(Strict):
     """A feature extractor with its parameters: ``efficientnet_lite0``, or ``{name: vit, weights: folder}``."""
 
     name: str
@@ -71,7 +55,7 @@ class Extractor(_Strict):
         return json.dumps([self.name, self.params], sort_keys=True)
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """One method as it stands in a table.
 
     Attributes:
@@ -100,7 +84,7 @@ class Entry(_Strict):
         return f"{self.name}[{self.variant}]" if self.variant else self.name
 
 
-class Suite(_Strict):
+class Suite(Strict):
     """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's.
 
     ``pairs`` is the profile's word where a suite says nothing. ``reference`` restricts a suite, scores included, to the
@@ -116,12 +100,12 @@ class Suite(_Strict):
     version: Count = 1
     title: str
     zoo: str | None = None
-    generators: dict[str, str | dict[str, Any]] = {}
+    generators: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
     oracle: str | None = None
     teacher: str | None = None
     extractor: Extractor = Extractor(name="efficientnet_lite0")
     gans: list[str] = Field(min_length=1)
-    controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
     reference: str
     pairs: Literal["reference", "all", "none"] | None = None
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.0
@@ -243,87 +227,6 @@ class Suite(_Strict):
                 raise ValueError(f"{why} leaves nothing to do for {', '.join(wrong)}, which need pairs of GANs")
 
 
-class Sizes(_Strict):
-    """The side of the extractor's input in pixels, for extractors that can choose; its own for None."""
-
-    input_size: Count | None = None
-
-
-class Latents(_Strict):
-    """How many latents directions are matched on, and how many others they are scored on."""
-
-    match: Half
-    score: Half
-
-
-class Chance(_Strict):
-    """How many runs of the random method per GAN, each on latents of its own, chance levels are made from.
-
-    ``reference``: of the suite's reference GAN, where not as many as of the others. It is in every pair of most tables,
-    so their bands hang on its runs most of all.
-    """
-
-    runs: Annotated[int, Field(strict=True, ge=2)]
-    reference: Annotated[int, Field(strict=True, ge=2)] | None = None
-
-
-class Ratio(_Strict):
-    """Images per GAN that density ratios are trained on, and the training's length."""
-
-    pool: Count
-    steps: Count
-    batch: Count
-
-
-class Profile(_Strict):
-    """How much is spent: sizes and iteration counts, never the mathematics.
-
-    ``gans`` are those of the ``zoo`` of that name that are compared instead of all. On a suite of another zoo, or one
-    that has not all of them, nothing is left out.
-    """
-
-    profile: str
-    title: str
-    zoo: str = "mini"
-    gans: list[str] | None = None
-    pairs: Literal["reference", "all"]
-    seeds: list[Seed]
-    latents: Latents
-    chunk: Count
-    chance: Chance
-    ratio: Ratio
-    bootstrap: Count
-    extractor: Sizes = Sizes()
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    @field_validator("profile")
-    @classmethod
-    def _named(cls, name: str) -> str:
-        return check_name(name, "profile")
-
-    @field_validator("gans")
-    @classmethod
-    def _gans_named(cls, gans: list[str] | None) -> list[str] | None:
-        check_names(gans or [], "GAN")
-        return gans
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_once(cls, seeds: list[int]) -> list[int]:
-        doubled = [seed for seed in seeds if seeds.count(seed) > 1]
-        if doubled:
-            raise ValueError(f"{doubled[0]} is there twice; say each seed once")
-        return seeds
-
-    @field_validator("methods", "metrics")
-    @classmethod
-    def _exist(cls, sizes: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        for name, params in sizes.items():
-            (registry if info.field_name == "methods" else metric_registry).build(name, params)
-        return sizes
-
-
 def load_suite(name: str) -> Suite:
     """The suite of that name, or of that YAML file, without its disabled entries. Raises ConfigError."""
     path = _find(name, SUITES, "suite")
@@ -369,7 +272,7 @@ def _find(name: str, folder: Path, what: str) -> Path:
     raise ConfigError(f"{did_you_mean(what, name, known)} A file of your own ends with .yaml")
 
 
-def _load(model: type[_Strict], path: Path) -> Any:
+def _load(model: type[Strict], path: Path) -> Any:
     try:
         document = read_yaml(path)
         data = document.mapping("suite, title, generators, methods, ..." if model is Suite
@@ -384,13 +287,13 @@ def _load(model: type[_Strict], path: Path) -> Any:
     return _validated(model, document, data)
 
 
-def _way_out(model: type[_Strict], key: str) -> str:
+def _way_out(model: type[Strict], key: str) -> str:
     optional = not model.model_fields[key].is_required() if key in model.model_fields else False
     optional = optional or (model is Suite and key in ("metrics", "gans"))
     return "name at least one" + (", or leave the key out for the default" if optional else "")
 
 
-def _validated(model: type[_Strict], document: Document, data: dict[str, Any]) -> Any:
+def _validated(model: type[Strict], document: Document, data: dict[str, Any]) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:

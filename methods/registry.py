@@ -142,7 +142,8 @@ def build(name: str, params: dict | None = None) -> Method:
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # the class's own sentence about several of its settings together
-            raise ValueError(first["msg"].removeprefix("Value error, ")) from error
+            sentence = first["msg"].removeprefix("Value error, ")
+            raise ValueError(sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}") from error
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error
 

@@ -150,7 +150,8 @@ def test_none_enabled_is_refused(tmp_path):
 
 def test_a_profiles_per_step_is_no_more_than_there_are_directions(tmp_path):
     from benchmarks.job import Job
-    text = SUITE.replace("- random", "- xga\n- {name: xga, variant: own, params: {n_directions: 3, n_common: 1, per_step: 2}}")
+    text = SUITE.replace("- random", "- xga\n- {name: xga, variant: own, params: {n_directions: 3, n_common: 1, "
+                         "per_step: 2}}")
     suite = load_suite(write(tmp_path, text))
     made = Job(suite, load_profile("smoke"), "cpu", "unused")
     usual, own = (made.method(entry) for entry in suite.methods[:2])
