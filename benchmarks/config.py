@@ -105,7 +105,7 @@ class Suite(Strict):
     teacher: str | None = None
     extractor: Extractor = Extractor(name="efficientnet_lite0")
     gans: list[str] = Field(min_length=1)
-    controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
+    controls: list[list[str]] = Field(default_factory=list)
     reference: str
     pairs: Literal["reference", "all", "none"] | None = None
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.0
@@ -171,8 +171,10 @@ class Suite(Strict):
     @field_validator("controls")
     @classmethod
     def _two_each(cls, controls: list[list[str]]) -> list[list[str]]:
-        for a, b in controls:
-            check_names([a, b], "control's GAN")
+        for control in controls:
+            if len(control) != 2:
+                raise ValueError(f"{control}, expected pairs of GANs, such as [[full, full_b]]")
+            check_names(control, "control's GAN")
         return controls
 
     @field_validator("metrics")
@@ -302,10 +304,12 @@ def _validated(model: type[Strict], document: Document, data: dict[str, Any]) ->
 
 
 def expand_methods(methods: Any) -> Any:
-    """``core`` and ``all`` stand for those groups; a list's items may be short forms of an Entry."""
+    """``core`` and ``all`` stand for those groups, alone or in a list; its items may be short forms of an Entry."""
     if methods in ("core", "all"):
-        methods = registry.group(methods)
-    return [_entry(item) for item in methods] if isinstance(methods, list) else methods
+        methods = [methods]
+    if not isinstance(methods, list):
+        return methods
+    return [_entry(name) for item in methods for name in (registry.group(item) if item in ("core", "all") else [item])]
 
 
 def _entry(item: Any) -> Any:

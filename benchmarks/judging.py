@@ -6,6 +6,8 @@ from pathlib import Path
 
 from benchmarks.config import SHIPPED, ConfigError, Profile, Suite
 from benchmarks.generators.zoo import NAMED, Zoo, ZooError, load_zoo
+from methods.registry import did_you_mean
+from oracles.registry import ORACLES
 
 NONE = "none"  # an oracle's name on the command line: nothing is scored
 
@@ -55,6 +57,9 @@ def on_zoo(suite: Suite, zoo: str | None = None, oracle: str | None = None, teac
     for what, name in chosen.items():
         if name == NONE:
             chosen[what] = None
+        elif name is not None and name not in SHIPPED and not name.endswith(".safetensors"):
+            raise ConfigError(f"{what}: {did_you_mean('oracle', name, [*ORACLES, NONE])} A file that train-oracle made "
+                              "ends with .safetensors")
         elif name in SHIPPED and place.name not in NAMED and name != getattr(place, what):
             if what == "teacher" and zoo and not teacher:  # the suite's own, for its own zoo: supervised methods rest
                 chosen[what] = None

@@ -22,6 +22,8 @@ from benchmarks.cli import main
     (["--suite", "celeba_subsets", "--cell", "0/2"], "--cell needs --out"),
     (["--suite", "celeba_subsets", "--only", "nothing*"], "matches no cell"),
     (["--suite", "celeba_subsets", "--zoo", "minii"], "minii"),
+    (["--suite", "celeba_subsets", "--oracle", "model.pt"], "train-oracle made ends with .safetensors"),
+    (["--suite", "celeba_subsets", "--teacher", "scorr"], 'unknown oracle "scorr". Did you mean "scorer"?'),
     (["--suite", "celeba_subsets", "--methods", ""], "--methods is given nothing"),
     (["--suite", "celeba_subsets", "--methods", ","], "--methods names nothing"),
     (["--suite", "celeba_subsets", "--metrics", " "], "--metrics is given nothing"),

@@ -104,6 +104,13 @@ def test_unknown_names():
     ("- random", "- 3", 13, ["methods.0: expected keys and values; got 3"]),
     ("zoo: mini\n", "", 1, ["say where the generators are: zoo: and gans:, or generators:"]),
     ("zoo: mini", "generators: [a.pt, b.pt]", 4, ["generators: expected keys and values; got ['a.pt', 'b.pt']"]),
+    ("metrics: [alignment]", "controls: [[full]]", 16, ["controls: ['full'], expected pairs of GANs"]),
+    ("- random", "- [sefa]", 13, ["methods.0: expected keys and values"]),
+    ("- random", "- latentclr: {n_steps: 0}", 13, ["n_steps: 0, expected a whole number from 1"]),
+    ("- random", "- voynov: {batch: -2}", 13, ["batch: -2, expected a whole number from 1"]),
+    ("- random", "- ganspace: {n_samples: 0}", 13, ["n_samples: 0"]),
+    ("- random", "- random: {n_directions: 0}", 13, ["n_directions: 0"]),
+    ("- random", "- latentclr: {lr: .nan}", 13, ["lr: nan, expected a finite number"]),
     ("title: a tiny suite", "suite: again", 3, ['"suite" is there twice, first in line 1']),
 ], ids=lambda value: str(value)[:30].replace("\n", " "))
 def test_other_mistakes_of_a_suite(tmp_path, old, new, line, words):
@@ -156,3 +163,9 @@ def test_a_profiles_per_step_is_no_more_than_there_are_directions(tmp_path):
     made = Job(suite, load_profile("smoke"), "cpu", "unused")
     usual, own = (made.method(entry) for entry in suite.methods[:2])
     assert (usual.n_directions, usual.per_step) == (4, 4) and (own.n_directions, own.per_step) == (3, 2)
+
+
+def test_groups_stand_in_a_list_too(tmp_path):
+    text = SUITE.split("methods:")[0] + "methods: [core, voynov]\nmetrics: [alignment]\n"
+    labels = [entry.label for entry in load_suite(write(tmp_path, text)).methods]
+    assert labels[0] == "random" and labels[-1] == "voynov" and "sefa" in labels
