@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -50,10 +51,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _show_what_can_be_shown() -> None:
+    """A terminal that lacks a character (Latin-1, ASCII) gets another in its place, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def main(argv: list[str]) -> int:
     """Runs one command and returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["run", *argv]
+    _show_what_can_be_shown()
+    for word, before in zip(argv, ["", *argv]):  # what a shell makes of a variable that is not set
+        if not word.strip() or (word.startswith("--") and word.endswith("=")):
+            sys.stderr.write(f"{program()}: {before if not word.strip() else word[:-1]} is given nothing (an empty "
+                             "text); leave it out, or say what\n")
+            return BAD_INPUT
     args = parser().parse_args(argv)
     try:
         return args.function(args)

@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from benchmarks.cli_run import _device
 from benchmarks.command import program
 from benchmarks.config import ConfigError, Extractor, load_profile
+from benchmarks.yaml_files import YamlError, parse_yaml
 from results import places
 
 DEFAULT_FEATURES = "efficientnet_lite0"
@@ -49,8 +49,8 @@ def audit(args: argparse.Namespace) -> int:
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     for option, value, least in (("--steps", args.steps, 1), ("--seed", args.seed, 0)):
-        if value is not None and value < least:
-            raise ConfigError(f"{option} {value}: expected a whole number from {least}")
+        if value is not None and not least <= value < 2**32:
+            raise ConfigError(f"{option} {value}: expected a whole number from {least} (below 4294967296)")
     profile, extractor = load_profile(args.profile), _extractor(args.features)
     out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
     device = _device(args.device)
@@ -69,10 +69,9 @@ def audit(args: argparse.Namespace) -> int:
 
 def _extractor(text: str) -> Extractor:
     try:
-        data = yaml.safe_load(text)
-        return Extractor.model_validate(data)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--features {text!r}: expected a name, or {{name: ..., weights: ...}}") from error
+        return Extractor.model_validate(parse_yaml(text, "--features").data)
+    except YamlError as error:
+        raise ConfigError(f"{error}; expected a name, or {{name: ..., weights: ...}}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"--features: {first.get('ctx', {}).get('error', first['msg'])}") from error

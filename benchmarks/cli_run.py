@@ -6,12 +6,12 @@ import argparse
 import fnmatch
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 from tabulate import tabulate
 
 from benchmarks import config, run_folder
@@ -22,10 +22,11 @@ from methods import registry
 from metrics import registry as metric_registry
 from oracles import registry as extractors
 from results import places
+from results.locks import lock
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in text.replace(",", " ").split() if word]
+    return list(dict.fromkeys(text.replace(",", " ").split()))
 
 
 # -- run ------------------------------------------------------------------------------------------------------
@@ -69,13 +70,14 @@ def run(args: argparse.Namespace) -> int:
     job = make_job(args)
     share = _share(args)
     bench = Workbench(job)
-    check_gans(job.suite, job.all_gans, bench.zoo)
+    check_gans(job.suite, job.all_gans if args.zoo else job.suite.everyone, bench.zoo)
     for gan in job.all_gans:
         bench.zoo.check(gan)  # damaged weights stop the run now, not after an hour
     plan = Plan(bench, Scorer(bench))
+    plan.check_sizes()
     ids = list(plan.cells)
     if args.only:
-        chosen = fnmatch.filter(ids, args.only)
+        chosen = fnmatch.filter(ids, args.only.replace("[", "[[]"))  # brackets are around variants
         if not chosen:
             raise ConfigError(f'--only "{args.only}" matches no cell; ids look like {ids[-1]}')
         ids = plan.closure(chosen)
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if share:
         ids = ids[share[0]::share[1]]
     records = run_cells(job, plan, ids, out, args.workers or _default_workers(job.device))
-    with FileLock(out / ".tables.lock"):
+    with lock(out / ".tables.lock"):
         rows, cells, absent = run_folder.gather(out, job, plan)
         run_folder.write_atomically(out / "run.json", json.dumps(made_by, indent=1))
         if share and absent:
@@ -108,10 +110,20 @@ def run(args: argparse.Namespace) -> int:
 
 def make_job(args: argparse.Namespace) -> Job:
     """The job that the arguments mean. Raises ConfigError, UnknownName, ZooError or ValueError with a sentence."""
-    from benchmarks.judging import on_zoo
-    suite, profile = config.load_suite(args.suite), config.load_profile(args.profile)
+    from benchmarks.judging import fit_profile, on_zoo
+    suite, loaded = config.load_suite(args.suite), config.load_profile(args.profile)
+    profile = fit_profile(loaded, suite)
+    if profile.gans != loaded.gans:
+        print(f"profile {loaded.profile} chooses {' and '.join(loaded.gans)} of zoo {loaded.zoo}; here all GANs of the "
+              "suite are compared")
+    for option, listed in (("methods", args.methods), ("metrics", args.metrics), ("seeds", args.seeds)):
+        if listed == []:
+            raise ConfigError(f"--{option} names nothing; leave it out for the suite's own")
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError(f"--workers {args.workers}: expected a whole number from 1")
     if args.methods:
-        names = registry.group(args.methods[0]) if args.methods in (["core"], ["all"]) else args.methods
+        names = list(dict.fromkeys(name for word in args.methods for name in
+                                   (registry.group(word) if word in ("core", "all") else [word])))
         own = {name: [e for e in suite.methods if e.name == name] for name in names}
         entries = [e for name in names for e in own[name] or [Entry(name=_known_method(name))]]
         suite = suite.model_copy(update={"methods": entries})
@@ -121,13 +133,22 @@ def make_job(args: argparse.Namespace) -> Job:
         suite = suite.model_copy(update={"metrics": args.metrics})
     suite = on_zoo(suite, args.zoo, args.oracle, args.teacher)
     if args.pairs:
+        if suite.pairs == "none":
+            raise ConfigError(f"--pairs {args.pairs}: suite {suite.suite} has no pairs of GANs (it compares "
+                              f"{', '.join(suite.gans)}; pairs: none)")
         profile = profile.model_copy(update={"pairs": args.pairs})
         suite = suite.model_copy(update={"pairs": suite.pairs and args.pairs})
+    suite.check_pairs_fit()
     if args.seeds:
-        if not all(s.isdigit() for s in args.seeds):
-            raise ConfigError(f"--seeds takes whole numbers from 0, such as 0,1,2; got {' '.join(args.seeds)}")
-        profile = profile.model_copy(update={"seeds": list(dict.fromkeys(map(int, args.seeds)))})
+        profile = profile.model_copy(update={"seeds": _seeds(args.seeds)})
     return Job(suite, profile, _device(args.device), str(places.store(args.store)))
+
+
+def _seeds(texts: list[str]) -> list[int]:
+    if not all(re.fullmatch("[0-9]{1,10}", s) and int(s) < 2**32 for s in texts):
+        raise ConfigError("--seeds takes whole numbers from 0 (below 4294967296), such as 0,1,2; got "
+                          f"{' '.join(texts)}")
+    return list(dict.fromkeys(map(int, texts)))
 
 
 def _known_method(name: str) -> str:
@@ -151,16 +172,19 @@ def _device(name: str) -> str:
 def _share(args: argparse.Namespace) -> tuple[int, int] | None:
     if not args.cell:
         return None
-    index, _, total = args.cell.partition("/")
-    if not (index.isdigit() and total.isdigit() and int(index) < int(total)):
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", args.cell)
+    if not found or int(found[1]) >= int(found[2]):
         raise ConfigError(f'--cell takes I/N with I from 0 to N-1, such as 0/8; got "{args.cell}"')
     if not args.out:
         raise ConfigError("--cell needs --out: all shares of a run write into one folder")
-    return int(index), int(total)
+    return int(found[1]), int(found[2])
 
 
 def _default_workers(device: str) -> int:
-    return 1 if device.startswith("cuda") else len(os.sched_getaffinity(0))
+    if device.startswith("cuda"):
+        return 1
+    # Not every system says which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print_plan(job: Job, plan, ids: list[str]) -> None:
@@ -170,6 +194,11 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
     print(f"  {len(job.gans)} GANs, controls {', '.join('/'.join(c) for c in job.controls) or 'none'}; seeds "
           f"{', '.join(map(str, sizes.seeds))}; {sizes.latents.match} latents to match on, {sizes.latents.score} to "
           f"score on; alpha {job.suite.alpha:g}; {_attributes(plan.bench.oracle)}")
+    if job.left_out:
+        print(f"  left out by profile {sizes.profile}, which compares {' and '.join(sizes.gans)}: "
+              f"{', '.join(job.left_out)}")
+    for names in plan.bench.alike():
+        print(f"  {' and '.join(names)} are the same generator")
     methods = [(e.label, job.method(e)) for e in job.suite.methods]
     print("  " + ", ".join(f"{label} ({m.steps:,} of {m.published_steps():,} steps)" if m.published_steps() else label
                            for label, m in methods))
@@ -219,7 +248,7 @@ def add_show(commands) -> None:
 def show(args: argparse.Namespace) -> int:
     """Makes every table and figure of a run again."""
     rows, made_by = _stored(args.run)
-    with FileLock(args.run / ".tables.lock"):
+    with lock(args.run / ".tables.lock"):
         _tables(args.run, rows, pd.read_csv(args.run / "cells.csv", keep_default_na=False), made_by)
     return 0
 

@@ -44,6 +44,8 @@ def store(args: argparse.Namespace) -> int:
         return 0
     if args.unused_for is None and args.limit is None:
         raise ValueError("store clean: say what to keep: --unused-for DAYS, --limit SIZE, or both")
+    if args.unused_for is not None and not args.unused_for >= 0:
+        raise ValueError(f"store clean: --unused-for {args.unused_for:g}: expected a number of days from 0")
     removed, leftovers = garbage.collect(where, args.unused_for, args.limit, args.dry_run)
     print(f"{'would remove' if args.dry_run else 'removed'} {len(removed)} artifacts of "
           f"{sum(a.size for a in removed) / 1e6:,.1f} MB, and {leftovers / 1e6:,.1f} MB that stopped processes left")

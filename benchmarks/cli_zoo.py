@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.names import check_name
+
 RENDERED = ("scorer", "teacher")
 
 
@@ -178,6 +180,8 @@ def train_oracle(args: argparse.Namespace) -> int:
     from benchmarks.data.folder import folder
     from benchmarks.training.distributed import joined
     from oracles.training import train_oracle_on
+    if args.name is not None:
+        check_name(args.name, "oracle")
     path = _data(args, f"train-oracle {args.oracle}")
     resolution = 64 if args.resolution is None else args.resolution
     with joined(args.device) as group:

@@ -6,19 +6,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from benchmarks.config_errors import ConfigError, sentences
+from benchmarks.names import check_name, check_names, check_pairs
+from benchmarks.profile import Count, Profile, Strict
+from benchmarks.yaml_files import Document, YamlError, read_yaml
 from methods import registry
 from methods.registry import did_you_mean
 from metrics import registry as metric_registry
@@ -27,23 +20,15 @@ from oracles import registry as extractors
 SUITES = Path(__file__).parent / "suites"
 PROFILES = Path(__file__).parent / "profiles"
 SHIPPED = ("mini", *extractors.ORACLES)  # names of the zoo and the oracles that come with the project
-Count = Annotated[int, Field(gt=0)]
-
-
-class ConfigError(ValueError):
-    """A suite or profile is wrong; the message says file, line, key, value and what was expected."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_LISTED = ("methods", "metrics", "gans", "generators", "seeds")  # what is said to be empty by leaving it out
 
 
 def _known_metric(name: str) -> str:
     metric_registry.get(name)
-    return name
+    return check_name(name, "metric")
 
 
-class Extractor(_Strict):
+class Extractor(Strict):
     """A feature extractor with its parameters: ``efficientnet_lite0``, or ``{name: vit, weights: folder}``."""
 
     name: str
@@ -70,7 +55,7 @@ class Extractor(_Strict):
         return json.dumps([self.name, self.params], sort_keys=True)
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """One method as it stands in a table.
 
     Attributes:
@@ -99,7 +84,7 @@ class Entry(_Strict):
         return f"{self.name}[{self.variant}]" if self.variant else self.name
 
 
-class Suite(_Strict):
+class Suite(Strict):
     """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's.
 
     ``pairs`` is the profile's word where a suite says nothing. ``reference`` restricts a suite, scores included, to the
@@ -115,15 +100,15 @@ class Suite(_Strict):
     version: Count = 1
     title: str
     zoo: str | None = None
-    generators: dict[str, str | dict[str, Any]] = {}
+    generators: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
     oracle: str | None = None
     teacher: str | None = None
     extractor: Extractor = Extractor(name="efficientnet_lite0")
     gans: list[str] = Field(min_length=1)
-    controls: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    controls: list[list[str]] = Field(default_factory=list)
     reference: str
     pairs: Literal["reference", "all", "none"] | None = None
-    alpha: Annotated[float, Field(gt=0)] = 3.0
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.0
     n_directions: Count = 16
     n_common: Count
     methods: list[Entry]
@@ -135,12 +120,19 @@ class Suite(_Strict):
         """Where the suite's file is: its generators' paths start there. No part of what the suite is."""
         return self._folder
 
+    @property
+    def everyone(self) -> list[str]:
+        """The compared GANs and those of controls, each once."""
+        return list(dict.fromkeys([*self.gans, *(gan for pair in self.controls for gan in pair)]))
+
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
         data = dict(data)
+        if not data.get("zoo") and not data.get("generators"):
+            raise ValueError("say where the generators are: zoo: and gans:, or generators:, one of them")
         if isinstance(data.get("generators"), dict):
             data.setdefault("gans", list(data["generators"]))
         gans, k = data.get("gans"), data.get("n_directions", 16)
@@ -148,12 +140,55 @@ class Suite(_Strict):
             data.setdefault("reference", gans[0])
             if len(gans) == 1 and not data.get("controls"):
                 data.setdefault("pairs", "none")
-        if isinstance(k, int):
+        if isinstance(k, int) and not isinstance(k, bool):
             data.setdefault("n_common", max(1, 3 * k // 4))
         data.setdefault("metrics", [name for name, metric in metric_registry.load_all()[0].items()
                                     if metric.needs == "single"
                                     or (metric.needs == "pair" and data.get("pairs") != "none")])
         return data
+
+    @field_validator("suite")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        return check_name(name, "suite")
+
+    @field_validator("generators", mode="before")
+    @classmethod
+    def _generators_named(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            check_names(list(given), "GAN")
+            for name, entry in given.items():
+                if not isinstance(entry, str | dict):
+                    raise ValueError(f"{name}: {entry!r}, expected a checkpoint's path, or keys and values")
+        return given
+
+    @field_validator("gans")
+    @classmethod
+    def _gans_named(cls, gans: list[str]) -> list[str]:
+        check_names(gans, "GAN")
+        return gans
+
+    @field_validator("controls")
+    @classmethod
+    def _two_each(cls, controls: list[list[str]]) -> list[list[str]]:
+        for control in controls:
+            if len(control) != 2:
+                raise ValueError(f"{control}, expected pairs of GANs, such as [[full, full_b]]")
+            check_names(control, "control's GAN")
+        return controls
+
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, metrics: list[str]) -> list[str]:
+        check_names(metrics, "metric")
+        return metrics
+
+    @model_validator(mode="after")
+    def _common_fit(self) -> Suite:
+        if self.n_common > self.n_directions:
+            raise ValueError(f"n_common: {self.n_common} of n_directions: {self.n_directions} cannot be common; "
+                             f"expected at most {self.n_directions}")
+        return self
 
     @model_validator(mode="after")
     def _generators_fit(self) -> Suite:
@@ -164,6 +199,8 @@ class Suite(_Strict):
             raise ValueError(f"gans: {did_you_mean('generator', absent[0], list(self.generators))}")
         if self.reference not in self.gans:
             raise ValueError(f"reference: {did_you_mean('GAN', self.reference, self.gans)}")
+        check_names(self.everyone, "GAN")
+        check_pairs(self.everyone)
         return self
 
     @field_validator("methods")
@@ -174,73 +211,22 @@ class Suite(_Strict):
             if labels.count(label) > 1:
                 raise ValueError(f'{labels.count(label)} entries are called "{label}"; give each a variant of its own, '
                                  "as {name: ..., variant: ..., params: {...}}")
+        check_names(labels, "method")
         return methods
 
     @model_validator(mode="after")
     def _pairs_fit(self) -> Suite:
+        self.check_pairs_fit()
+        return self
+
+    def check_pairs_fit(self) -> None:
+        """ValueError if there are no pairs and a metric or method needs them."""
         if self.pairs == "none":
             wrong = [m for m in self.metrics if metric_registry.get(m).needs == "pair"]
             wrong += [e.label for e in self.methods if registry.get(e.name).paired]
             if wrong:
-                raise ValueError(f"pairs: none leaves nothing to do for {', '.join(wrong)}, which need pairs of GANs")
-        return self
-
-
-class Sizes(_Strict):
-    """The side of the extractor's input in pixels, for extractors that can choose; its own for None."""
-
-    input_size: Count | None = None
-
-
-class Latents(_Strict):
-    """How many latents directions are matched on, and how many others they are scored on."""
-
-    match: Count
-    score: Count
-
-
-class Chance(_Strict):
-    """How many runs of the random method per GAN, each on latents of its own, chance levels are made from.
-
-    ``reference``: of the suite's reference GAN, where not as many as of the others. It is in every pair of most tables,
-    so their bands hang on its runs most of all.
-    """
-
-    runs: Annotated[int, Field(strict=True, ge=2)]
-    reference: Annotated[int, Field(strict=True, ge=2)] | None = None
-
-
-class Ratio(_Strict):
-    """Images per GAN that density ratios are trained on, and the training's length."""
-
-    pool: Count
-    steps: Count
-    batch: Count
-
-
-class Profile(_Strict):
-    """How much is spent: sizes and iteration counts, never the mathematics."""
-
-    profile: str
-    title: str
-    gans: list[str] | None = None
-    pairs: Literal["reference", "all"]
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    latents: Latents
-    chunk: Count
-    chance: Chance
-    ratio: Ratio
-    bootstrap: Count
-    extractor: Sizes = Sizes()
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    @field_validator("methods", "metrics")
-    @classmethod
-    def _exist(cls, sizes: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        for name, params in sizes.items():
-            (registry if info.field_name == "methods" else metric_registry).build(name, params)
-        return sizes
+                why = "pairs: none" if len(self.gans) > 1 else "one GAN (pairs: none)"
+                raise ValueError(f"{why} leaves nothing to do for {', '.join(wrong)}, which need pairs of GANs")
 
 
 def load_suite(name: str) -> Suite:
@@ -248,7 +234,11 @@ def load_suite(name: str) -> Suite:
     path = _find(name, SUITES, "suite")
     suite = _load(Suite, path)
     found = {key: _beside(path, value) for key in ("zoo", "oracle", "teacher") if (value := getattr(suite, key))}
-    suite = suite.model_copy(update={"methods": [entry for entry in suite.methods if entry.enabled], **found})
+    enabled = [entry for entry in suite.methods if entry.enabled]
+    if not enabled:
+        raise ConfigError(f"{path}: methods: none is enabled; set enabled: true for one of "
+                          f"{', '.join(entry.label for entry in suite.methods)}")
+    suite = suite.model_copy(update={"methods": enabled, **found})
     suite._folder = path.parent
     return suite
 
@@ -270,39 +260,56 @@ def names(folder: Path) -> list[str]:
 
 
 def _find(name: str, folder: Path, what: str) -> Path:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if not path.is_file():
-        raise ConfigError(did_you_mean(what, name, names(folder)) if path.parent == folder
-                          else f"{what} file {path} does not exist")
-    return path
+    path, known = Path(name), names(folder)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        if not path.is_file():
+            hint = f'; the one that comes with the project is called by its name alone, "{path.stem}"'
+            raise ConfigError(f"{what} file {path} does not exist{hint if path.stem in known else ''}")
+        return path
+    if name in known:
+        return folder / f"{name}.yaml"
+    if path.exists() and (path.is_file() or path.parent != Path()):
+        raise ConfigError(f"{what} {name}: expected a name ({', '.join(known)}) or a YAML file, whose name ends with "
+                          f".yaml; this is a {'folder' if path.is_dir() else 'file of another name'}")
+    raise ConfigError(f"{did_you_mean(what, name, known)} A file of your own ends with .yaml")
 
 
-def _load(model: type[_Strict], path: Path):
+def _load(model: type[Strict], path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML "
-                          f"({getattr(error, 'problem', error)})") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}:1: expected keys and values, got {type(data).__name__}")
-    if model is Suite:
-        data["methods"] = expand_methods(data.get("methods"))
+        document = read_yaml(path)
+        data = document.mapping("suite, title, generators, methods, ..." if model is Suite
+                                else "profile, title, seeds, latents, ...")
+    except YamlError as error:
+        raise ConfigError(str(error)) from error
+    for key in _LISTED:
+        if key in data and not data[key] and not isinstance(data[key], int):
+            raise ConfigError(f"{path}:{document.line((key,))}: {key}: is empty; {_way_out(model, key)}")
+    if "methods" in data and model is Suite:
+        data["methods"] = expand_methods(data["methods"])
+    return _validated(model, document, data)
+
+
+def _way_out(model: type[Strict], key: str) -> str:
+    optional = not model.model_fields[key].is_required() if key in model.model_fields else False
+    optional = optional or (model is Suite and key in ("metrics", "gans"))
+    return "name at least one" + (", or leave the key out for the default" if optional else "")
+
+
+def _validated(model: type[Strict], document: Document, data: dict[str, Any]) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(model, path, node, data, e) for e in error.errors())) from error
+        other = Profile if model is Suite else Suite
+        raise ConfigError(sentences(model, Entry, other, document, data, error)) from error
 
 
 def expand_methods(methods: Any) -> Any:
-    """``core`` and ``all`` stand for those groups; a list's items may be short forms of an Entry."""
+    """``core`` and ``all`` stand for those groups, alone or in a list; its items may be short forms of an Entry."""
     if methods in ("core", "all"):
-        methods = registry.group(methods)
-    return [_entry(item) for item in methods] if isinstance(methods, list) else methods
+        methods = [methods]
+    if not isinstance(methods, list):
+        return methods
+    return [_entry(name) for item in methods for name in (registry.group(item) if item in ("core", "all") else [item])]
 
 
 def _entry(item: Any) -> Any:
@@ -313,44 +320,3 @@ def _entry(item: Any) -> Any:
         (name, params), = item.items()
         return {"name": name, "params": params or {}}
     return item
-
-
-def _sentence(model: type[_Strict], path: Path, node: yaml.Node, data: Any, error: dict) -> str:
-    loc = error["loc"]
-    where = f"{path}:{_line(node, loc)}: {'.'.join(str(part) for part in loc)}"
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(model, loc[:-1])
-        return f"{path}:{_line(node, loc)}: {did_you_mean('key', str(loc[-1]), known)}"
-    if error["type"] == "missing":
-        return f"{where}: this key is missing"
-    if error["type"] == "value_error":  # our own validators' sentences need nothing added
-        return f"{where}: {error['ctx']['error']}"
-    return f"{where}: {error['msg']}; got {error['input']!r}"
-
-
-def _known_keys(model: type[BaseModel], loc: tuple) -> list[str]:
-    for part in loc:
-        if isinstance(part, int):
-            model = Entry
-            continue
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)
-
-
-def _line(node: yaml.Node, loc: tuple) -> int:
-    """Line of the deepest key of ``loc`` that the file has."""
-    line = node.start_mark.line
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            hit = [(k, v) for k, v in node.value if k.value == str(part)]
-            if not hit:
-                break
-            line, node = hit[0][0].start_mark.line, hit[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    return line + 1

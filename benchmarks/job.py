@@ -30,17 +30,26 @@ class Job:
     def gans(self) -> list[str]:
         """The compared GANs, in the suite's order (the controls' extra GANs are not among them).
 
-        Those that the profile names; all of a suite's where the profile's names are of another zoo.
+        Those that the profile names, where the suite has all of them; else all of the suite's.
         """
-        return [g for g in self.suite.gans if g in (self.profile.gans or ())] or list(self.suite.gans)
+        return [g for g in self.suite.gans if self._chosen is None or g in self._chosen]
 
     @property
     def controls(self) -> list[Pair]:
         """Same-data pairs; left out when a profile names its GANs and the control's are not among them."""
         if self.suite.pairs == "none":
             return []
-        chosen = self.profile.gans
-        return [(a, b) for a, b in self.suite.controls if chosen is None or {a, b} <= set(chosen)]
+        return [(a, b) for a, b in self.suite.controls if self._chosen is None or {a, b} <= self._chosen]
+
+    @property
+    def _chosen(self) -> set[str] | None:
+        chosen = set(self.profile.gans or ())
+        return chosen if chosen and chosen <= set(self.suite.gans) else None
+
+    @property
+    def left_out(self) -> list[str]:
+        """The suite's GANs that the profile leaves out, those of controls too."""
+        return [gan for gan in self.suite.everyone if gan not in self.all_gans]
 
     @property
     def all_gans(self) -> list[str]:
@@ -72,7 +81,10 @@ class Job:
             params = {"n_directions": self.suite.n_directions}
             if registry.get(entry.name).paired:
                 params["n_common"] = self.suite.n_common
-            params |= self.profile.methods.get(entry.name, {}) | entry.params
+            sizes = dict(self.profile.methods.get(entry.name, {}))
+            if "per_step" in sizes:  # a size for suites of more directions; fewer are all trained in each step
+                sizes["per_step"] = min(sizes["per_step"], (params | entry.params)["n_directions"])
+            params |= sizes | entry.params
             self._methods[entry.label] = registry.build(entry.name, params)
         return self._methods[entry.label]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.config import SHIPPED, ConfigError, Suite
-from benchmarks.generators.zoo import NAMED, Zoo, load_zoo
+from benchmarks.config import SHIPPED, ConfigError, Profile, Suite
+from benchmarks.generators.zoo import NAMED, Zoo, ZooError, load_zoo
+from methods.registry import did_you_mean
+from oracles.registry import ORACLES
 
 NONE = "none"  # an oracle's name on the command line: nothing is scored
 
@@ -16,6 +18,21 @@ def open_zoo(suite: Suite) -> Zoo:
         return load_zoo(suite.zoo)
     return Zoo(suite.folder, {"zoo": suite.suite, "title": f"{suite.title} (generators brought along)",
                               "gans": suite.generators})
+
+
+def fit_profile(profile: Profile, suite: Suite) -> Profile:
+    """``profile`` for ``suite`` as its file has it: a choice of GANs stays with the zoo that its names are of.
+
+    It is left out, too, where the suite has not all of them.
+    """
+    if profile.gans is None:
+        return profile
+    try:
+        own = suite.zoo == profile.zoo or open_zoo(suite).name == profile.zoo
+    except ZooError:  # said where the zoo is needed: another may be asked for in its place
+        own = False
+    own = own and set(profile.gans) <= set(suite.gans)
+    return profile if own else profile.model_copy(update={"gans": None})
 
 
 def judge_name(oracle: str | None) -> str:
@@ -40,6 +57,9 @@ def on_zoo(suite: Suite, zoo: str | None = None, oracle: str | None = None, teac
     for what, name in chosen.items():
         if name == NONE:
             chosen[what] = None
+        elif name is not None and name not in SHIPPED and not name.endswith(".safetensors"):
+            raise ConfigError(f"{what}: {did_you_mean('oracle', name, [*ORACLES, NONE])} A file that train-oracle made "
+                              "ends with .safetensors")
         elif name in SHIPPED and place.name not in NAMED and name != getattr(place, what):
             if what == "teacher" and zoo and not teacher:  # the suite's own, for its own zoo: supervised methods rest
                 chosen[what] = None

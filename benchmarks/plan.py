@@ -42,6 +42,10 @@ class Cell:
     metric: str = ""
 
 
+class SizeError(ValueError):
+    """A job asks for more than its generators have."""
+
+
 class Plan:
     """All cells of a job, in an order in which they can be run one after another."""
 
@@ -51,6 +55,16 @@ class Plan:
         cells = [*self._prepare(), *self._discover(), *self._evaluate(), *self._chance(), *self._score(),
                  *self._sheets()]
         self.cells = {cell.id: cell for cell in cells}
+
+    def check_sizes(self) -> None:
+        """SizeError where a method is asked for more directions than a latent of one of its GANs has numbers."""
+        for entry in self.job.suite.methods:
+            asked = self.job.method(entry).n_directions
+            for gan in dict.fromkeys(gan for gans in self._places(entry) for gan in gans):
+                if asked > (dim := self.bench.zoo.dim(gan)):
+                    raise SizeError(f"{entry.label}: n_directions is {asked}, but a latent of {gan} has {dim} numbers, "
+                                    f"so no more than {dim} directions are independent; say n_directions: {dim} or "
+                                    "less in the suite (or among the method's params)")
 
     def images(self, ids: Iterable[str]) -> tuple[int, int]:
         """(images still to synthesise, images that the cells ``ids`` stand for)."""

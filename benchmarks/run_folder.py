@@ -36,6 +36,8 @@ class FolderError(ValueError):
 def open_folder(out: Path, job: Job) -> None:
     """Makes ``out`` for ``job``, or checks that it is the same job's from before. Raises FolderError."""
     plan = out / "plan.json"
+    if out.exists() and not out.is_dir():
+        raise FolderError(f"{out} is a file, expected a folder; choose another with --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not plan.exists():
@@ -47,6 +49,8 @@ def open_folder(out: Path, job: Job) -> None:
         raise FolderError(f"{out} cannot be written to ({error.strerror}); choose another folder with --out") from error
     try:
         theirs = json.loads(plan.read_text(encoding="utf-8"))
+        if not isinstance(theirs, dict):
+            raise ValueError(f"a {type(theirs).__name__}, expected keys and values")
     except ValueError as error:
         raise FolderError(f"{plan} is not readable JSON ({error}); choose another folder with --out") from error
     if theirs.get("digest") != job.digest():
@@ -111,8 +115,8 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
     """
     records, absent = [], []
     for cell in plan.cells:
-        path = out / "cells" / f"{cell}.json"
-        records.append(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else absent.append(cell)
+        record = _record(out / "cells" / f"{cell}.json", cell)
+        records.append(record) if record else absent.append(cell)
     configs, rows = {}, []
     for record in records:
         for row in record["rows"]:
@@ -130,6 +134,21 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
     write_nulls({cell.gans: {name: null["scores"] for name, null in plan.scorer.chance(cell.gans).items()}
                  for cell in plan.cells.values() if cell.kind == "chance" and cell.id in done}, out)
     return frame, cells, absent
+
+
+def _record(path: Path, cell: str) -> dict | None:
+    """A cell's record; None where there is none, or one that cannot be read (a full disk, a machine that died)."""
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["cell"] == cell and isinstance(record["rows"], list):
+            return record
+        why = "it is another cell's"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}"
+    print(f"{path} cannot be read ({why}): the same command makes it again", file=sys.stderr)
+    return None
 
 
 def copy_sheets(out: Path, plan: Plan) -> int:

@@ -106,6 +106,13 @@ class Workbench:
     def _generator_module(self, gan: str) -> str:
         return self.zoo.module(gan)
 
+    def alike(self) -> list[list[str]]:
+        """Groups of GANs that are one generator under several names."""
+        groups: dict[str, list[str]] = {}
+        for gan in self.job.all_gans:
+            groups.setdefault(self.zoo.hash(gan), []).append(gan)
+        return [names for names in groups.values() if len(names) > 1]
+
     # -- feature pools and density ratios ------------------------------------------------------------------
     def pool_step(self, gan: str, which: Extractor) -> Step:
         """Features of images of one GAN, sampled and embedded once, whatever pairs it is in."""
@@ -204,12 +211,12 @@ class Workbench:
             with count_images(*generators) as count:
                 found = (method.discover_pair(*generators, context) if method.paired
                          else [method.discover(*generators, context)])
-            for gan, directions in zip(gans, found, strict=True):
-                directions.save(folder / f"{gan}.safetensors")
+            for side, (_, directions) in enumerate(zip(gans, found, strict=True)):
+                directions.save(folder / f"{side}.safetensors")  # the same weights may go by other names elsewhere
             return {"images_made": count.images}
 
         folder = self.store.make(step, build)
-        return [Directions.load(folder / f"{gan}.safetensors").to(self.job.device) for gan in gans]
+        return [Directions.load(folder / f"{side}.safetensors").to(self.job.device) for side in range(len(gans))]
 
     # -- responses ----------------------------------------------------------------------------------------
     def responses_step(self, entry: Entry, gans: tuple[str, ...], side: int, seed: int) -> Step:

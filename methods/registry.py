@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,7 +25,9 @@ import methods
 from methods.base import DirectionMethod, PairedMethod
 
 NOT_METHODS = frozenset({"base", "directions", "registry"})
+SIZES = ("n_directions", "n_steps", "n_samples", "batch")  # hyperparameters that mean nothing below 1
 Method = DirectionMethod | PairedMethod
+Made = TypeVar("Made")
 
 
 class UnknownName(ValueError):
@@ -135,6 +139,17 @@ def group(name: str) -> list[str]:
     return sorted(chosen, key=lambda n: ("teacher" in found[n].needs, n != "random", n))
 
 
+def check_sizes(name: str, made: Made) -> Made:
+    """``made``; ValueError where one of its sizes is below 1, or a number is NaN or infinite."""
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if field.name in SIZES and isinstance(value, int) and value < 1:
+            raise ValueError(f"{name}: {field.name}: {value}, expected a whole number from 1")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name}: {field.name}: {value}, expected a finite number")
+    return made
+
+
 def build(name: str, params: dict | None = None) -> Method:
     """An instance with ``params`` over the published defaults.
 
@@ -149,9 +164,12 @@ def build(name: str, params: dict | None = None) -> Method:
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("hyperparameter", key, known))
     try:
-        return TypeAdapter(cls).validate_python(params or {})
+        return check_sizes(name, TypeAdapter(cls).validate_python(params or {}))
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # the class's own sentence about several of its settings together
+            sentence = first["msg"].removeprefix("Value error, ")
+            raise ValueError(sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}") from error
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error
 

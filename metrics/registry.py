@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from pydantic import TypeAdapter, ValidationError
 
 import metrics
-from methods.registry import UnknownName, did_you_mean, find_classes, pick
+from methods.registry import UnknownName, check_sizes, did_you_mean, find_classes, pick
 from metrics.base import Metric
 
 
@@ -43,8 +43,11 @@ def build(name: str, params: dict | None = None) -> Metric:
     if not params:
         return cls()
     try:
-        return TypeAdapter(cls).validate_python(params)
+        return check_sizes(name, TypeAdapter(cls).validate_python(params))
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # the class's own sentence about several of its settings together
+            sentence = first["msg"].removeprefix("Value error, ")
+            raise ValueError(sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}") from error
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error

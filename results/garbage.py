@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from results.locks import Timeout, lock
 from results.store import Store
 
 DAY = 86_400.0
@@ -89,7 +88,7 @@ def collect(store: Store, days: float | None = None, limit: int | None = None,
 
 def _remove(store: Store, folder: Path) -> bool:
     try:
-        with FileLock(store.root / "locks" / f"{folder.name}.lock", timeout=0):
+        with lock(store.root / "locks" / f"{folder.name}.lock", timeout=0):
             gone = folder.with_name(f"{_TRASH}{uuid.uuid4().hex}")
             os.rename(folder, gone)
     except (Timeout, FileNotFoundError):
@@ -106,7 +105,7 @@ def _leftovers(store: Store, now: float) -> Iterator[Path]:
             try:
                 if now - path.stat().st_mtime <= DAY:
                     continue
-                with FileLock(store.root / "locks" / f"{key}.lock", timeout=0):
+                with lock(store.root / "locks" / f"{key}.lock", timeout=0):
                     yield path
             except (Timeout, FileNotFoundError):
                 continue

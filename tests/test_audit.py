@@ -15,6 +15,7 @@ from planted import PlantedExtractor, PlantedGenerator, PlantedOracle
 
 from benchmarks.audit import finding
 from benchmarks.audit.finding import View
+from benchmarks.audit.folder import audit_folder
 from benchmarks.audit.inputs import Subject, default_control, find_judge, find_subject
 from benchmarks.audit.reading import Reader
 from benchmarks.cli import main
@@ -287,3 +288,44 @@ def test_random_pairs_are_under_the_level_of_chance_and_planted_ones_over_it(vie
     called = rows["attributes called missing", "reference"]
     assert called["value"] == 2 and 0 <= called["chance_low"] <= called["chance"] <= called["chance_high"]
     assert rows["directions without measurable effect", "client"]["value"] == 2
+
+
+# -- the folder ----------------------------------------------------------------------------------------------
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() if path.is_file() else "" for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
+@pytest.mark.parametrize("before", [None, {}, {"audit.json": "old", "audit.md": "old", "common.png": "old"}],
+                         ids=["new", "empty", "of an earlier audit"])
+def test_an_audit_that_fails_leaves_its_folder_as_it_was(tmp_path, before, failure):
+    out = tmp_path / "deep" / "er" / "audit" if before is None else tmp_path / "audit"
+    for name, text in (before or {}).items():
+        out.mkdir(exist_ok=True)
+        (out / name).write_text(text)
+    if before == {}:
+        out.mkdir()
+    was = tree(tmp_path)
+    with pytest.raises(type(failure)), audit_folder(out, ("audit.json", "common.png")) as folder:
+        (folder / "common.png").write_text("half")
+        raise failure
+    assert tree(tmp_path) == was
+
+
+def test_an_audit_takes_the_place_of_an_earlier_one(tmp_path):
+    for round_, names in enumerate((("audit.json", "common.png", "novel.png"), ("audit.json", "common.png"))):
+        with audit_folder(tmp_path / "a", ("audit.json", "common.png", "novel.png")) as folder:
+            for name in names:
+                (folder / name).write_text(str(round_))
+        assert tree(tmp_path / "a") == dict.fromkeys(names, str(round_))
+        (tmp_path / "a" / "my notes.txt").write_text(str(round_ + 1))  # and leaves alone what is not its own
+        (tmp_path / "a" / "my notes.txt").unlink()
+
+
+def test_other_peoples_folders_are_left_alone(place, tmp_path, capsys):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "common.png").write_text("mine")
+    assert run(place, str(tmp_path / "thesis"), "mini:full", "mini:no_hats") == 2
+    assert "is no audit's folder" in capsys.readouterr().err and tree(tmp_path / "thesis") == {"common.png": "mine"}
+    assert run(place, str(tmp_path / "new" / "one"), "mini:full", "nowhere.pt") == 2
+    assert not (tmp_path / "new").exists()

@@ -1,9 +1,11 @@
 """Bad input: a sentence and a non-zero exit code, never a traceback."""
 
+import io
 import os
+import re
 
 import pytest
-from tiny import arguments
+from tiny import ROOT, arguments
 
 from benchmarks.cli import main
 
@@ -20,6 +22,27 @@ from benchmarks.cli import main
     (["--suite", "celeba_subsets", "--cell", "0/2"], "--cell needs --out"),
     (["--suite", "celeba_subsets", "--only", "nothing*"], "matches no cell"),
     (["--suite", "celeba_subsets", "--zoo", "minii"], "minii"),
+    (["--suite", "celeba_subsets", "--oracle", "model.pt"], "train-oracle made ends with .safetensors"),
+    (["--suite", "celeba_subsets", "--teacher", "scorr"], 'unknown oracle "scorr". Did you mean "scorer"?'),
+    (["--suite", "celeba_subsets", "--methods", ""], "--methods is given nothing"),
+    (["--suite", "celeba_subsets", "--methods", ","], "--methods names nothing"),
+    (["--suite", "celeba_subsets", "--metrics", " "], "--metrics is given nothing"),
+    (["--suite", "celeba_subsets", "--metrics", ","], "--metrics names nothing"),
+    (["--suite", "celeba_subsets", "--seeds", ""], "--seeds is given nothing"),
+    (["--suite", "celeba_subsets", "--seeds", ","], "--seeds names nothing"),
+    (["--suite", "celeba_subsets", "--seeds", "²"], "--seeds takes whole numbers"),
+    (["--suite", "celeba_subsets", "--seeds", "4294967296"], "--seeds takes whole numbers"),
+    (["--suite", "celeba_subsets", "--only", ""], "--only is given nothing"),
+    (["--suite", "celeba_subsets", "--out="], "--out is given nothing"),
+    (["--suite", ""], "--suite is given nothing"),
+    (["--suite", "celeba_subsets", "--workers", "0"], "--workers 0: expected a whole number from 1"),
+    (["--suite", "celeba_subsets", "--workers", "-3"], "--workers -3: expected a whole number from 1"),
+    (["--suite", "celeba_subsets", "--cell", "1/0", "--out", "x"], "--cell takes I/N"),
+    (["--suite", "celeba_subsets", "--cell", "²/3", "--out", "x"], "--cell takes I/N"),
+    (["--suite", "celeba_subsets", "--cell", "0/2/3", "--out", "x"], "--cell takes I/N"),
+    (["store", "clean", "--unused-for", "-1"], "expected a number of days from 0"),
+    (["store", "clean", "--unused-for", "nan"], "expected a number of days from 0"),
+    (["synthesize", ""], "given nothing"),
     (["show", "nowhere"], "not a run's folder"),
     (["check", "nowhere", "--against", "x.csv"], "not a run's folder"),
 ], ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "")
@@ -69,6 +92,68 @@ def test_an_unwritable_folder_is_a_sentence(tmp_path, capsys):
     assert "cannot be written to" in capsys.readouterr().err
     assert main(arguments(tmp_path, "run", "file/store", "random")) == 2
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_more_directions_than_a_latent_has_numbers_are_found_in_the_plan(tmp_path, capsys):
+    path = tmp_path / "suite.yaml"
+    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    for old, new in (("n_directions: 16", "n_directions: 513"),
+                     ("methods: core", "methods: [sefa: {n_directions: 600}]")):
+        path.write_text(re.sub(f"(?m)^{old}", new, shipped), encoding="utf-8")
+        assert main(arguments(tmp_path, "run", "store", "sefa", "--suite", str(path))) == 2
+        assert "a latent of full has 512 numbers" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_variant_can_be_chosen_by_its_id(tmp_path, capsys):
+    path = tmp_path / "suite.yaml"
+    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    path.write_text(re.sub("(?m)^methods: core.*", "methods: [random, {name: sefa, variant: a}]", shipped))
+    args = arguments(tmp_path, "run", "store", "sefa", "--dry-run", "--only", "discover/sefa[[]a]/full/seed0")
+    args[args.index("--only") + 1] = "discover/sefa[a]/*"
+    assert main([*args, "--suite", str(path)]) == 0
+    assert re.search(r"discover +2 ", capsys.readouterr().out)
+
+
+def test_groups_and_methods_can_be_named_together(tmp_path):
+    from benchmarks.cli import parser
+    from benchmarks.cli_run import make_job
+    args = arguments(tmp_path, "run", "store", "core,voynov,sefa")
+    labels = [entry.label for entry in make_job(parser().parse_args(["run", *args])).suite.methods]
+    assert labels[0] == "random" and labels[-1] == "voynov" and len(set(labels)) == len(labels)
+
+
+def test_pairs_of_one_gan_are_refused(tmp_path, capsys):
+    path = tmp_path / "suite.yaml"
+    path.write_text("suite: one\ntitle: t\nzoo: mini\noracle: scorer\ngans: [full]\nmethods: [sefa]\n")
+    for more, words in ((("--pairs", "all"), "has no pairs of GANs"), (("--methods", "xga"), "nothing to do for xga"),
+                        (("--metrics", "alignment"), "nothing to do for alignment")):
+        assert main(["--suite", str(path), "--profile", "smoke", "--store", str(tmp_path / "store"), *more]) == 2
+        assert words in capsys.readouterr().err
+
+
+# -- the environment -------------------------------------------------------------------------------------------
+def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monkeypatch):
+    from benchmarks.cli_run import _default_workers
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert _default_workers("cpu") == (os.cpu_count() or 1) and _default_workers("cuda:1") == 1
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert _default_workers("cpu") == 1
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "cp437"])
+def test_a_terminal_without_unicode_gets_something_in_its_place(tmp_path, monkeypatch, encoding):
+    path = tmp_path / "suite.yaml"
+    path.write_text("suite: λ\ntitle: “μικρό” – 日本\nzoo: mini\noracle: scorer\ngans: [full]\nmethods: [sefa]\n",
+                    encoding="utf-8")
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    usual = ["--profile", "smoke", "--store", str(tmp_path / "store"), "--dry-run"]
+    assert main(["--suite", str(path), *usual]) == 0
+    assert main(["--suite", str(path), "--methods", "λ", *usual]) == 2
+    out.flush()
+    assert b"suite " in out.buffer.getvalue()
 
 
 def test_altered_weights_stop_the_run_before_it_starts(tmp_path, capsys):

@@ -9,6 +9,7 @@ import made_up_responses as made
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from strangers import write_network, write_oracle, write_suite
 from tiny import ROOT, profile
@@ -168,3 +169,78 @@ def test_a_broken_manifest_is_no_traceback(tmp_path):
         (tmp_path / "zoo.yaml").write_text(text)
         with pytest.raises(ZooError, match="is no zoo manifest"):
             Zoo(tmp_path)
+
+
+# -- names, and which GANs a profile chooses -----------------------------------------------------------------
+TWO = "suite: mine\ntitle: t\ngenerators:\n{}\nmethods: [random, sefa]\nn_directions: 3\n"
+
+
+def test_the_same_weights_under_two_names_and_in_two_suites(tmp_path, capsys):
+    for suite, names in (("a", ("one", "two")), ("b", ("other",)), ("c", ("two", "one"))):
+        path = tmp_path / f"{suite}.yaml"
+        path.write_text(TWO.format("\n".join(f"  {name}: {ADA}" for name in names)))
+        assert main(["--suite", str(path), "--profile", profile(tmp_path), "--out", str(tmp_path / suite), "--store",
+                     str(tmp_path / "store"), "--workers", "1", "--methods", "sefa,xga" if len(names) > 1 else "sefa",
+                     ]) == 0
+        for name in names:
+            assert (tmp_path / suite / f"sheets/sefa/{name}.png").exists()
+    assert "one and two are the same generator" in capsys.readouterr().out
+    assert len(list((tmp_path / "store/directions").glob("*/1.safetensors"))) == 1  # of the pair, once for all suites
+
+
+@pytest.mark.parametrize("names, compared", [
+    (("full", "birds"), {"full", "birds"}), (("full", "no_hats", "birds"), {"full", "no_hats", "birds"})])
+def test_a_profiles_choice_of_gans_stays_with_its_zoo(tmp_path, capsys, names, compared):
+    (tmp_path / "s.yaml").write_text(TWO.format("\n".join(f"  {name}: {ADA}" for name in names)))
+    rows = run(tmp_path, tmp_path / "s.yaml", "--methods", "sefa")
+    assert set(rows["reference"]) == compared
+    out = capsys.readouterr().out
+    assert "tiny chooses full and no_hats of zoo mini; here all GANs of the suite are compared" in out
+
+
+def test_a_choice_of_ones_own_names_what_it_leaves_out(tmp_path, capsys):
+    (tmp_path / "s.yaml").write_text(TWO.format(f"  full: {ADA}\n  birds: {ADA}"))
+    path = profile(tmp_path)
+    text = (tmp_path / "tiny.yaml").read_text().replace("gans: [full, no_hats]", "zoo: mine\ngans: [birds]")
+    (tmp_path / "own.yaml").write_text(text)
+    assert path and main(["--suite", str(tmp_path / "s.yaml"), "--profile", str(tmp_path / "own.yaml"), "--store",
+                          str(tmp_path / "store"), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "left out by profile tiny, which compares birds: full" in out and "1 GANs" in out
+
+
+def test_names_that_a_profile_leaves_out_are_checked(tmp_path, capsys):
+    (tmp_path / "s.yaml").write_text("suite: mine\ntitle: t\nzoo: mini\noracle: scorer\n"
+                                     "gans: [full, no_hats, birdz]\nmethods: [random]\n")
+    run(tmp_path, tmp_path / "s.yaml", "--dry-run", code=2)
+    assert "compares birdz, which zoo mini does not have" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["a network of one's own", "a family"])
+def test_weights_that_are_not_finite_stop_the_run_before_it_starts(tmp_path, capsys, value, kind):
+    if kind == "a family":
+        state = torch.load(ADA, weights_only=True)["state_dict"]
+        state["synthesis.b8.conv1.weight"][0, 0, 0, 0] = value
+        torch.save({"g_ema": state}, tmp_path / "bad.pt")
+        (tmp_path / "mine.yaml").write_text(TWO.format("  full: bad.pt"))
+    else:
+        write_suite(tmp_path, f"stranger_{value!s}")
+        state = torch.load(tmp_path / "net.pt", weights_only=True)
+        state["body.1.weight"][0, 0, 0, 0] = value
+        torch.save(state, tmp_path / "net.pt")
+    run(tmp_path, tmp_path / "mine.yaml", code=2)
+    assert "finite" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("entry, words", [
+    ({"file": "a", "label": 3}, 'unknown key "label"'), ({"file": "a", "sha265": "x"}, 'Did you mean "sha256"'),
+    ({"file": "a", "checkpoint": "b"}, "mean the same"), ({"file": 3}, "expected a path"),
+    ({"file": "a", "sha256": "z" * 64}, "64 hex digits"), ({"file": "a", "rates": {"Male": True}}, "Male has True"),
+    ({"file": "a", "rates": {"Male": "42%"}}, "Male has '42%'"), ({"file": "a", "family": 2}, "family: 2"),
+    (["a"], "expected a file, or keys and values")], ids=str)
+def test_entries_of_a_manifest_are_checked_whole(tmp_path, entry, words):
+    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump({"zoo": "z", "title": "t", "gans": {"full": entry}}))
+    with pytest.raises(ZooError, match=r"zoo\.yaml:\d+ is no zoo manifest: GAN full: ") as error:
+        Zoo(tmp_path)
+    assert words in str(error.value)

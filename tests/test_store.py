@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -105,3 +106,86 @@ def test_an_unwritable_store_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written to .* --store or DIRBENCH_STORE"):
         Store(tmp_path / "file" / "store")
+
+
+def _cut(folder: Path) -> None:
+    (folder / "a.bin").write_bytes((folder / "a.bin").read_bytes()[:-1])
+
+
+def _altered(folder: Path) -> None:
+    raw = bytearray((folder / "a.bin").read_bytes())
+    raw[0] ^= 1
+    (folder / "a.bin").write_bytes(raw)
+
+
+def _foreign(folder: Path) -> None:
+    (folder / "made.json").write_text("{}")
+
+
+def _a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+
+
+def _a_link_to_nothing(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.with_name("nowhere"))
+
+
+DAMAGES = {
+    "cut": _cut, "altered": _altered, "foreign": _foreign, "a file": _a_file, "a link to nothing": _a_link_to_nothing,
+    "emptied file": lambda folder: (folder / "a.bin").write_bytes(b""),
+    "a file gone": lambda folder: (folder / "a.bin").unlink(),
+    "one below gone": lambda folder: (folder / "deep" / "b.bin").unlink(),
+    "renamed": lambda folder: (folder / "a.bin").rename(folder / "c.bin"),
+    "emptied folder": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
+    "no record": lambda folder: (folder / "made.json").unlink(),
+    "emptied record": lambda folder: (folder / "made.json").write_bytes(b""),
+    "a list for a record": lambda folder: (folder / "made.json").write_text("[1]"),
+    "bytes for a record": lambda folder: (folder / "made.json").write_bytes(bytes(range(256))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("fresh", [True, False], ids=["another process", "this process"])
+def test_a_damaged_artifact_is_made_again(tmp_path, damage, fresh, capsys):
+    store, step, calls = Store(tmp_path), Step(**BASE), []
+
+    def build(folder: Path) -> None:
+        calls.append(1)
+        (folder / "a.bin").write_bytes(b"0123456789")
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b.bin").write_bytes(b"abc")
+
+    folder = store.make(step, build)
+    damage(folder)
+    store = Store(tmp_path) if fresh else store
+    assert store.make(step, build) == folder and len(calls) == 2
+    assert store.has(step) and (folder / "a.bin").read_bytes() == b"0123456789"
+    assert "is damaged" in capsys.readouterr().err
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert store.make(step, build) == folder and len(calls) == 2
+
+
+def test_exchanged_artifacts_are_made_again(tmp_path):
+    store, calls = Store(tmp_path), []
+    steps = [Step(**BASE | {"inputs": {"a": n}}) for n in (1, 2)]
+
+    def make(step: Step) -> str:
+        def build(folder: Path) -> None:
+            calls.append(1)
+            (folder / "x.txt").write_text(str(step.inputs["a"]))
+        return (store.make(step, build) / "x.txt").read_text()
+
+    assert [make(step) for step in steps] == ["1", "2"]
+    a, b = map(store.path, steps)
+    for source, target in ((a, tmp_path / "t"), (b, a), (tmp_path / "t", b)):
+        os.rename(source, target)
+    assert not any(map(store.has, steps))
+    assert [make(step) for step in steps] == ["1", "2"] and len(calls) == 4
+
+
+def test_a_store_that_is_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is a file, expected a folder"):
+        Store(tmp_path / "file")

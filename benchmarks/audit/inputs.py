@@ -17,6 +17,7 @@ from benchmarks.generators.zoo import MANIFEST, NAMED, Zoo, load_zoo
 from oracles import registry as judges
 from oracles.base import AttributeOracle
 
+ALONE = "generator"  # what a generator that was brought along is called in a zoo of its own
 SAME_DATA = ("full", "full_b")  # GANs of one zoo that were trained on the same data
 
 
@@ -87,13 +88,13 @@ def find_subject(given: str, key: str | None = None) -> Subject:
     if place and not Path(given).exists() and (place in NAMED or Path(place, MANIFEST).is_file()):
         return _subject(given, load_zoo(place), gan, place)
     alone = Zoo(*_brought_along(given, key))
-    identity = alone.hash(given)
+    identity = alone.hash(ALONE)
     for name in NAMED:
         zoo = load_zoo(name)
         for gan in zoo.names:
             if zoo.hash(gan) == identity:
                 return _subject(given, zoo, gan, name)
-    return _subject(given, alone, given, None)
+    return _subject(given, alone, ALONE, None)
 
 
 def _subject(given: str, zoo: Zoo, gan: str, place: str | None) -> Subject:
@@ -108,7 +109,7 @@ def _subject(given: str, zoo: Zoo, gan: str, place: str | None) -> Subject:
 
 
 def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]]:
-    """(folder, manifest) of a zoo with one generator, which goes by the words it was given in."""
+    """(folder, manifest) of a zoo with the one generator ``ALONE``."""
     path, folder = Path(given), Path()
     if path.suffix in (".yaml", ".yml") and path.is_file():
         spec = dict(read_spec(path))
@@ -118,13 +119,13 @@ def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]
         entry = {"generator": spec} if "module" in spec else {
             **{k: spec[k] for k in own if k in spec}, "settings": {k: v for k, v in spec.items() if k not in own}}
     elif path.exists():
-        entry = {"file": given, "checkpoint_key": key}
+        entry = {"file": given, **({"checkpoint_key": key} if key else {})}
     elif ":" in given:
         entry = {"generator": {"module": given}}
     else:
         raise CheckpointError(f"no generator {given}: there is no such file; expected a checkpoint, a YAML file that "
                               "describes a generator, module:Class, or a GAN of a zoo such as mini:full")
-    return folder, {"zoo": "of this audit", "title": "", "gans": {given: entry}}
+    return folder, {"zoo": "of this audit", "title": "brought along", "gans": {ALONE: entry}}
 
 
 def default_control(reference: Subject, client: Subject) -> tuple[str, str] | None:

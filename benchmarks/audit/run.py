@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from benchmarks import run_folder
 from benchmarks.audit import finding
 from benchmarks.audit.bench import AuditBench, make_job
 from benchmarks.audit.finding import View
+from benchmarks.audit.folder import RECORD, audit_folder
 from benchmarks.audit.inputs import Subject, Subjects, default_control, find_judge, find_subject
 from benchmarks.audit.page import page
 from benchmarks.audit.pictures import Row
@@ -42,7 +42,13 @@ def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: E
     Raises:
         ValueError, RuntimeError: something cannot be read, used or written; a sentence says what to do.
     """
-    _writable(out)
+    with audit_folder(out, (RECORD, "audit.md", *(f"{kind}.png" for kind in KINDS))) as folder:
+        return _audit(given, folder, oracle, extractor, control, profile, seed, steps, device, store, command, say, key)
+
+
+def _audit(given: tuple[str, str], out: Path, oracle: str | None, extractor: Extractor,
+           control: tuple[str, str] | None, profile: Profile, seed: int, steps: int | None, device: str, store: str,
+           command: list[str], say: Say, key: str | None) -> dict:
     subjects = [find_subject(one, key) for one in given]
     if subjects[0].hash == subjects[1].hash:
         raise ValueError(f"{given[0]} and {given[1]} are the same generator: there is nothing to compare")
@@ -82,19 +88,9 @@ def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: E
         "made": run_folder.provenance(job, SimpleNamespace(bench=bench), command)}
     result["pictures"] = _pictures(bench, pair, seed, result, out, say)
     result = _plain(result)
-    write_atomically(out / "audit.json", json.dumps(result, indent=1, allow_nan=False))
+    write_atomically(out / RECORD, json.dumps(result, indent=1, allow_nan=False))
     write_atomically(out / "audit.md", page(result))
     return result
-
-
-def _writable(out: Path) -> None:
-    probe = out / f".write-{uuid.uuid4().hex}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"{out} cannot be written to ({error.strerror}); choose another folder with --out") from error
 
 
 # -- evidence ------------------------------------------------------------------------------------------------
@@ -193,10 +189,9 @@ def _plain(value):
 
 # -- pictures -------------------------------------------------------------------------------------------------
 def _pictures(bench: AuditBench, pair: Pair, seed: int, result: dict, out: Path, say: Say) -> dict[str, str]:
-    """Copies a sheet of each kind that has a direction to ``out``; {kind: file}. Sheets of an earlier audit go."""
+    """Copies a sheet of each kind that has a direction to ``out``; {kind: file}."""
     written = {}
     for kind in KINDS:
-        (out / f"{kind}.png").unlink(missing_ok=True)
         rows = [row for one in result[kind] for row in _rows(kind, one)]
         if not rows:
             continue

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.data.pixels import ENLARGED, rgb
 from benchmarks.data.sources import DataError, Source, note, some
+from results.locks import lock
 
 FORMAT = 2  # raise it when the same files and settings would give other pixels
 CACHE = Path(".training/images")
@@ -89,8 +89,8 @@ def cached(key: str, shape: tuple[int, ...], cache: Path, fill: Callable[[np.nda
     folder = cache / key[:32]
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(cache / f"{key[:32]}.lock")
-        lock.acquire()
+        held = lock(cache / f"{key[:32]}.lock")
+        held.acquire()
     except (OSError, NotImplementedError) as error:
         raise DataError(f"{cache}: decoded images cannot be kept there ({error}); name a folder that can be written "
                         "and locked with --cache") from error
@@ -98,7 +98,7 @@ def cached(key: str, shape: tuple[int, ...], cache: Path, fill: Callable[[np.nda
         if not folder.is_dir():
             _make(folder, key, shape, fill, about)
     finally:
-        lock.release()
+        held.release()
     card = json.loads((folder / "card.json").read_text())
     for sentence in card.get("notes", ()):
         note(sentence)

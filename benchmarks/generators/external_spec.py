@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from benchmarks.checkpoints import read_checkpoint
 from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external import External, SpecError
+from benchmarks.yaml_files import YamlError, read_yaml
 from methods.registry import did_you_mean
 
 SETTINGS = ("latent_dim", "input_shape", "output", "layers", "first_linear")
@@ -113,12 +113,12 @@ def import_class(name: str, folder: Path) -> type:
 def read_spec(path: Path) -> Mapping[str, Any]:
     """The specification in a YAML file, under the key ``generator`` or alone. Raises SpecError."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{path}: cannot be read as YAML ({error})") from error
-    spec = data.get("generator", data) if isinstance(data, dict) else data
+        data = read_yaml(path).mapping(", ".join(KEYS))
+    except YamlError as error:
+        raise SpecError(str(error)) from error
+    spec = data.get("generator", data)
     if not isinstance(spec, dict):
-        raise SpecError(f"{path}: expected keys and values ({', '.join(KEYS)}), got {type(spec).__name__}")
+        raise SpecError(f"{path}: generator: expected keys and values ({', '.join(KEYS)}), got {spec!r}")
     return spec
 
 

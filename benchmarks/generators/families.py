@@ -17,7 +17,7 @@ from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from methods.registry import did_you_mean, find_classes, pick
 
-NOT_FAMILIES = frozenset({"base", "families", "zoo"})
+NOT_FAMILIES = frozenset({"base", "families", "manifest", "zoo"})
 SHOWN = 4
 # A few names that every checkpoint of a project has, for saying what an unknown one is close to.
 TYPICAL: dict[str, tuple[str, ...]] = {

@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from benchmarks.checkpoints import CheckpointError, read_checkpoint
 from benchmarks.checkpoints.reading import sha256_of
@@ -39,6 +38,7 @@ from benchmarks.generators import families
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external import SpecError
 from benchmarks.generators.external_spec import import_class, load_external
+from benchmarks.generators.manifest import Manifest, ZooError
 from methods.registry import did_you_mean
 
 MINI = Path(__file__).parent / "zoo_mini"
@@ -46,10 +46,7 @@ MANIFEST = "zoo.yaml"
 NAMED = {"mini": MINI}
 _AGAIN = "restore it from the repository (git checkout), or make the zoo again with 'run_bench.py train-zoo mini'"
 _CORRECT = "restore the file, or correct its entry"
-
-
-class ZooError(RuntimeError):
-    """A zoo, or a GAN of it, cannot be used: what, where, what was expected, what to do."""
+_NO_ZOO = f"expected a folder with {MANIFEST}, or a YAML file of that form"
 
 
 class Zoo:
@@ -73,63 +70,23 @@ class Zoo:
         """
         path = Path(place) if Path(place).suffix in (".yaml", ".yml") else Path(place) / MANIFEST
         self.folder = path.parent
-        self._where = str(path) if manifest is None else "generators"
+        shipped = any(path.parent == folder for folder in NAMED.values())
+        if manifest is None and not path.is_file():
+            raise ZooError(f"no zoo at {place}: {path} is missing; {_AGAIN if shipped else _NO_ZOO}")
+        read = Manifest(path if manifest is None else manifest, f"; {_AGAIN}" if shipped else "")
+        self.name, self.title, self._where, self._gans = read.name, read.title, read.where, read.gans
+        self._again = _AGAIN if self.name in NAMED else _CORRECT
+        self.names: tuple[str, ...] = tuple(self._gans)
+        self.oracle, self.teacher = (self._beside(value) for value in (read.oracle, read.teacher))
         self._shas: dict[str, str] = {}
         self._classes: dict[str, type[Generator]] = {}
-        if manifest is None:
-            if not path.is_file():
-                raise ZooError(f"no zoo at {place}: {path} is missing; {_AGAIN}")
-            try:
-                manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                raise ZooError(f"{path} is no zoo manifest ({error}); {_AGAIN}") from error
-        try:
-            self.name, self.title, gans = str(manifest["zoo"]), str(manifest["title"]), dict(manifest["gans"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ZooError(f"{self._where} is no zoo manifest ({error!r}); expected zoo, title and gans, each GAN with "
-                           f"file or generator; {_AGAIN}") from error
-        self._again = _AGAIN if self.name in NAMED else _CORRECT
-        self._gans = {str(name): self._read(str(name), entry) for name, entry in gans.items()}
-        self.names: tuple[str, ...] = tuple(self._gans)
-        self.oracle, self.teacher = (self._beside(manifest.get(key)) for key in ("oracle", "teacher"))
+        self._dims: dict[str, int] = {}
 
     def _beside(self, path: object) -> str | None:
         """A path in the manifest, which starts from its folder; a shipped oracle's name stays as it is."""
         return None if path is None else str(self.folder / str(path)) if Path(str(path)).suffix else str(path)
 
     # -- the manifest ----------------------------------------------------------------------------------------
-    def _read(self, name: str, entry: Any) -> dict[str, Any]:
-        """An entry as it is understood: with ``file`` or ``generator``; a text alone is a file."""
-        entry = {"file": entry} if isinstance(entry, str) else entry
-        if not isinstance(entry, Mapping):
-            self._refuse(name, f"{entry!r}, expected keys and values")
-        entry = dict(entry)
-        if "module" in entry:  # in a suite: the specification itself
-            entry = {"generator": entry}
-        if "checkpoint" in entry:
-            entry["file"] = entry.pop("checkpoint")
-        if ("file" in entry) == ("generator" in entry):
-            self._refuse(name, f"{', '.join(map(str, entry)) or 'nothing'}, expected file or generator, one of them")
-        spec = entry.get("generator")
-        if spec is not None and (not isinstance(spec, Mapping) or "module" not in spec):
-            self._refuse(name, f"generator: {spec!r}, expected {{module: package.module:Class, ...}}")
-        settings, sha = entry.get("settings", {}), entry.get("sha256")
-        if not isinstance(settings, Mapping):
-            self._refuse(name, f"settings: {settings!r}, expected keys and values")
-        if sha is not None and not (isinstance(sha, str) and len(sha) == 64):
-            self._refuse(name, f"sha256: {sha!r}, expected 64 hex digits in quotes (or leave it out)")
-        rates, excludes = entry.get("rates") or {}, entry.get("excludes") or []
-        if not isinstance(rates, Mapping) or not all(isinstance(r, int | float) and 0 <= r <= 1
-                                                     for r in rates.values()):
-            self._refuse(name, "rates: expected a share from 0 to 1 for each attribute")
-        if not isinstance(excludes, list) or not all(isinstance(p, list) and len(p) == 2 and p[1] in (0, 1)
-                                                     for p in excludes):
-            self._refuse(name, f"excludes: {excludes!r}, expected pairs [attribute, 0 or 1]")
-        return entry
-
-    def _refuse(self, name: str, sentence: str) -> None:
-        raise ZooError(f"{self._where} is no zoo manifest: GAN {name}: {sentence}")
-
     def entry(self, name: str) -> dict[str, Any]:
         """What the manifest says about ``name``. Raises ZooError for an unknown one, naming the nearest."""
         if name not in self._gans:
@@ -158,13 +115,18 @@ class Zoo:
     def hash(self, name: str) -> str:
         """What the GAN is to the store, 64 hex digits: its file's sha256 where no settings or foreign code enter."""
         entry = self.entry(name)
-        if "file" in entry and not entry.get("settings") and not entry.get("checkpoint_key"):
+        settings = {**self._settings(name), **entry.get("generator", {})}
+        if "file" in entry and not settings:
             return self._sha(name)
-        settings = dict(entry.get("settings") or entry.get("generator") or {})
         settings.pop("checkpoint", None)
         facts = [self._sha(name) if self.file(name) else "", entry.get("family", ""), settings, self._source(name)]
-        facts += [entry["checkpoint_key"]] if entry.get("checkpoint_key") else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _settings(self, name: str) -> dict[str, Any]:
+        """What a family is told beside the file."""
+        entry = self.entry(name)
+        key = {"checkpoint_key": entry["checkpoint_key"]} if "checkpoint_key" in entry else {}
+        return {**(entry.get("settings") or {}), **key}
 
     def _sha(self, name: str) -> str:
         """The checkpoint's sha256, the manifest's or else computed."""
@@ -219,21 +181,38 @@ class Zoo:
         Raises:
             ZooError: unknown name, or a file that is missing, truncated, altered or of another layout.
         """
-        where, entry = self._verified(name), self.entry(name)
+        where = self._verified(name)
+        generator = self._made(name, where).to(device)
+        _refuse_not_finite(generator, where)
+        self._dims[name] = generator.dim()
+        return generator
+
+    def _made(self, name: str, where: str) -> Generator:
+        entry = self.entry(name)
         if "generator" in entry:
-            return self._saying(name, lambda: load_external(entry["generator"], self.folder)).to(device)
+            return self._saying(name, lambda: load_external(entry["generator"], self.folder))
         trained_here = "data_sha256" in entry
         family = entry.get("family", "stylegan2" if trained_here else None)
-        settings = entry.get("settings", {"clamp": math.inf} if trained_here else {})
-        spec = {"checkpoint": self.file(name), "checkpoint_key": entry.get("checkpoint_key"),
-                **({"family": family} if family else {}), **settings}
+        settings = self._settings(name)
+        if trained_here and "settings" not in entry:
+            settings["clamp"] = math.inf
+        spec = {"checkpoint": self.file(name), **({"family": family} if family else {}), **settings}
         try:
-            return families.load_generator(spec, device)
+            return families.load_generator(spec, "cpu")
         except CheckpointError as error:
             if not family:
                 raise ZooError(f"{where}: {error}") from error
             raise ZooError(f"{where} has the expected sha256 but is no {families.get(family).__name__} of this version "
                            f"({error}); {self._again}") from error
+
+    def dim(self, name: str) -> int:
+        """How many numbers a latent of ``name`` has, in the space that its directions live in by default."""
+        if name not in self._dims and "data_sha256" in self.entry(name):  # its header says so, and is quick to read
+            config = metadata(self.file(name)).get("config", {})
+            self._dims[name] = config.get("w_dim") or config.get("z_dim") or self.load(name).dim()
+        if name not in self._dims:
+            self.load(name)
+        return self._dims[name]
 
     def check(self, name: str) -> None:
         """ZooError if the weights of ``name`` are missing, truncated, altered, or make no generator that can be used.
@@ -258,6 +237,8 @@ class Zoo:
         """Which file is meant, for messages; ZooError if it is not there."""
         path = self.file(name)
         where = f"zoo {self.name}, GAN {name}: {path or self.entry(name)['generator']['module']}"
+        if path is not None and path.is_dir():
+            raise ZooError(f"{where} is a folder, expected a checkpoint file")
         if path is not None and not path.is_file():
             raise ZooError(f"{where} is missing; {self._again}")
         return where
@@ -273,8 +254,19 @@ class Zoo:
             size = entry.get("bytes")
             kind = "truncated" if size and length < size else "altered"
             raise ZooError(f"{where} is {kind}: {length} bytes with sha256 {found[:16]}..., {Path(self._where).name} "
-                           f"expects {size or 'a file'} bytes with {expected[:16]}...; {self._again}")
+                           f"expects {f'{size} bytes with ' if size else ''}{expected[:16]}...; {self._again}")
         return where
+
+
+def _refuse_not_finite(generator: Generator, where: str) -> None:
+    """ZooError if a weight is NaN or infinite; a buffer may be infinite (a mask), but not NaN."""
+    bad = [(name, ~value.isfinite()) for name, value in generator.named_parameters()]
+    bad += [(name, value.isnan()) for name, value in generator.named_buffers() if value.is_floating_point()]
+    bad = [(name, count) for name, wrong in bad if (count := int(wrong.sum()))]
+    if bad:
+        raise ZooError(f"{where} has {sum(count for _, count in bad)} weights that are not finite (NaN or infinite), "
+                       f"the first in {bad[0][0]}: its training diverged, or the file was damaged before it was saved; "
+                       "take an earlier checkpoint")
 
 
 def load_zoo(path_or_name: str | Path = "mini") -> Zoo:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from benchmarks.cpu import use_one_thread
@@ -25,6 +24,7 @@ from benchmarks.training.gan import train_gan
 from benchmarks.training.together import trainer_for
 from oracles.classifier import RESOLUTION, load_oracle
 from oracles.training import train_oracle
+from results.locks import Timeout, lock
 
 JUDGE_SEED, JUDGE_ROUNDS = 303, 8
 MINI_IMAGES = 212_000  # what each GAN of the mini zoo sees
@@ -41,7 +41,7 @@ def judge(folder: Path) -> nn.Sequential:
     not there: the architecture of the shipped ``teacher``, from a seed and from renders that no shipped oracle has."""
     path = Path(folder) / "teacher.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # the first worker trains it, the others wait
+    with lock(path.with_suffix(".lock")):  # the first worker trains it, the others wait
         if not path.exists():
             _say(f"training the judge into {path}")
             train_oracle("teacher", path.parent, JUDGE_ROUNDS, JUDGE_SEED)
@@ -88,7 +88,7 @@ def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, s
             return
         for name in waiting:
             try:
-                with FileLock(out_dir / f"{name}.lock", timeout=0):
+                with lock(out_dir / f"{name}.lock", timeout=0):
                     _take_turn(name, out_dir, images, slice_images, device, config, compiled, source)
                     break
             except Timeout:  # another worker has it

@@ -1,0 +1,97 @@
+"""Names that become paths: one rule for GANs, zoos, suites, profiles, methods with their variants, and metrics.
+
+Names are parts of file names and of ids such as ``score/sefa/full-no_hats/seed0``, on file systems of every kind, and
+columns of tables.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+MAX_BYTES = 100  # two of them, joined, and what is put around them stay under the 255 bytes of a file name
+PUNCTUATION = "_ .,+=@#~()[]-"
+RULE = (f"names become files: they have letters, digits, spaces and any of {PUNCTUATION.replace(' ', '')}, begin with "
+        f"a letter, a digit or _, do not end with a dot or a space, and have at most {MAX_BYTES} bytes")
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_JOINTS = ("-", "-with-")  # in ids, and in the file names of sheets
+
+
+
+def check_name(name: object, what: str) -> str:
+    """``name``, if it can be part of a path. Raises ValueError with the rule.
+
+    Args:
+        what: for the message: "GAN", "suite", ...
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"{what} {name!r}: expected a name; write it in quotes")
+    why = _wrong(name)
+    if why:
+        raise ValueError(f"the {what}'s name {_shown(name)} {why}; {RULE}")
+    return name
+
+
+def _wrong(name: str) -> str:
+    if not name:
+        return "is empty"
+    strange = [c for c in name if c not in PUNCTUATION and unicodedata.category(c)[0] not in "LMN"]
+    if strange:
+        return f"has {_shown(strange[0])}"
+    if not (name[0] == "_" or unicodedata.category(name[0])[0] in "LN"):
+        return f"begins with {name[0]!r}"
+    if name[-1] in ". ":
+        return f"ends with {name[-1]!r}"
+    if name.split(".")[0].strip().casefold() in _DEVICES:
+        return "is a device's name on Windows"
+    if len(name.encode()) > MAX_BYTES:
+        return f"is {len(name.encode())} bytes long"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return "cannot be a file's name here, where names are not in UTF-8 (set PYTHONUTF8=1)"
+    return ""
+
+
+def _shown(name: str) -> str:
+    """The name in quotes, shortened, with what cannot be seen spelled out."""
+    short = name if len(name) <= 60 else name[:57] + "..."
+    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + '"'
+
+
+def check_names(names: Sequence[object], what: str) -> None:
+    """ValueError unless all ``names`` can be used together: each by itself, and no two of them alike.
+
+    Alike are names that some file systems take for one: the same but for capitals, or for the Unicode form.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        known = seen.setdefault(_folded(check_name(name, what)), str(name))
+        if known != name:
+            raise ValueError(f'the {what}s "{known}" and "{name}" differ only in capitals or in the form of a letter, '
+                             "and some file systems take them for one: rename one of them")
+    doubled = [name for name in seen.values() if list(names).count(name) > 1]
+    if doubled:
+        raise ValueError(f'the {what} "{doubled[0]}" is there twice; name it once')
+
+
+def check_pairs(names: Iterable[str]) -> None:
+    """ValueError where two different pairs of GANs, or a pair and a GAN, would have the same id or file name."""
+    names = list(names)
+    for joint in _JOINTS:
+        joined = {_folded(name): (name,) for name in names}
+        for pair in itertools.permutations(names, 2):
+            known = joined.setdefault(_folded(joint.join(pair)), pair)
+            if known != pair:
+                raise ValueError(f'gans: {_group(pair)} would be called "{joint.join(pair)}" in ids and file names, '
+                                 f"and so would {_group(known)}: rename one of these GANs")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _group(gans: Sequence[str]) -> str:
+    return f"the pair {gans[0]}, {gans[1]}" if len(gans) == 2 else f"the GAN {gans[0]}"
