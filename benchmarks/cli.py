@@ -10,6 +10,9 @@ import traceback
 from collections.abc import Callable
 
 from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_run, cli_store, cli_zoo
+from benchmarks.cli_examples import epilog
+from benchmarks.command import program
+from benchmarks.version import version_line
 
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "run": cli_run.add_run, "list": cli_run.add_list, "show": cli_run.add_show, "check": cli_run.add_check,
@@ -28,19 +31,24 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(BAD_INPUT)
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(version_line())
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of every command; ``run`` is meant where none is named."""
-    top = _Parser(prog="run_bench.py", description="dirbench: compare methods that discover directions in the latent "
-                  "space of generative models. Without a command name, `run` is meant.")
+    top = _Parser(prog=program(), formatter_class=argparse.RawDescriptionHelpFormatter, epilog=epilog("run"),
+                  description="dirbench: compare methods that discover directions in the latent space of generative\n"
+                  "models. Without a command name, `run` is meant.")
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version, and a checkout's commit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for add in COMMANDS.values():
+    for name, add in COMMANDS.items():
         add(commands)
+        commands.choices[name].epilog = epilog(name)
+        commands.choices[name].formatter_class = argparse.RawDescriptionHelpFormatter
     return top
-
-
-def console() -> None:
-    """The ``dirbench`` command."""
-    sys.exit(main(sys.argv[1:]))
 
 
 def _show_what_can_be_shown() -> None:
@@ -52,12 +60,12 @@ def _show_what_can_be_shown() -> None:
 
 def main(argv: list[str]) -> int:
     """Runs one command and returns its exit code: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
-    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["run", *argv]
     _show_what_can_be_shown()
     for word, before in zip(argv, ["", *argv]):  # what a shell makes of a variable that is not set
         if not word.strip() or (word.startswith("--") and word.endswith("=")):
-            sys.stderr.write(f"run_bench.py: {before if not word.strip() else word[:-1]} is given nothing (an empty "
+            sys.stderr.write(f"{program()}: {before if not word.strip() else word[:-1]} is given nothing (an empty "
                              "text); leave it out, or say what\n")
             return BAD_INPUT
     args = parser().parse_args(argv)
@@ -73,5 +81,5 @@ def main(argv: list[str]) -> int:
         if os.environ.get("DIRBENCH_TRACEBACK"):
             traceback.print_exc()
         sentence = str(error) if isinstance(error, (ValueError, OSError, RuntimeError)) else repr(error)
-        sys.stderr.write(f"run_bench.py: {sentence}\n")
+        sys.stderr.write(f"{program()}: {sentence}\n")
         return BAD_INPUT

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from benchmarks.cli_run import RUNS, _device
+from benchmarks.cli_run import _device
+from benchmarks.command import program
 from benchmarks.config import ConfigError, Extractor, load_profile
 from benchmarks.yaml_files import YamlError, parse_yaml
+from results import places
 
 DEFAULT_FEATURES = "efficientnet_lite0"
 
@@ -24,6 +26,8 @@ def add_audit(commands) -> None:
                    "module:Class, or a zoo's GAN such as mini:full")
     p.add_argument("client", metavar="CLIENT", help="the same of the generator that is audited; family, latents and "
                    "resolution may differ")
+    p.add_argument("--key", metavar="A.B", help="where the generator lies in the files REFERENCE and CLIENT, "
+                   "if several networks are in them (of one alone: a YAML file with `checkpoint_key: A.B`)")
     p.add_argument("--oracle", metavar="NAME", help="what names attributes: a shipped oracle, a file of `train-oracle`,"
                    " or none (default: the mini zoo's for its GANs, else none)")
     p.add_argument("--features", default=DEFAULT_FEATURES, metavar="NAME", help="the extractor that images are compared"
@@ -48,8 +52,7 @@ def audit(args: argparse.Namespace) -> int:
         if value is not None and not least <= value < 2**32:
             raise ConfigError(f"{option} {value}: expected a whole number from {least} (below 4294967296)")
     profile, extractor = load_profile(args.profile), _extractor(args.features)
-    store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
-    out = args.out or RUNS / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
+    out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
     device = _device(args.device)
     from benchmarks.audit.run import audit as run
     from benchmarks.cpu import use_one_thread
@@ -57,8 +60,8 @@ def audit(args: argparse.Namespace) -> int:
         use_one_thread()  # as in a run
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,
                  control=tuple(args.control) if args.control else None, profile=profile, seed=args.seed,
-                 steps=args.steps, device=device, store=store, command=["run_bench.py", *sys.argv[1:]],
-                 say=lambda text: print(text, flush=True))
+                 steps=args.steps, device=device, store=str(places.store(args.store)),
+                 command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True), key=args.key)
     counts = ", ".join(f"{len(result[kind])} {kind}" for kind in ("common", "missing", "novel"))
     print(f"{counts} directions with measurable effect; the page is {out / 'audit.md'}")
     return 0

@@ -10,6 +10,8 @@ def _checkpoint(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", type=Path, metavar="FILE", help=".pkl of NVIDIA, .pt, .pth, .safetensors, or a zip or tar "
                    "around one; no code in it is run")
     p.add_argument("--family", metavar="NAME", help="generator family, where the names alone do not say it")
+    p.add_argument("--key", metavar="A.B", help="where in the file the generator lies, if several networks are in it: "
+                   "keys and prefixes of names, with dots between them")
 
 
 def add_inspect(commands) -> None:
@@ -28,7 +30,7 @@ def inspect(args: argparse.Namespace) -> int:
     from benchmarks.generators.families import build
     if args.sheet and args.samples < 1:
         raise ValueError(f"--samples {args.samples}: expected a positive number")
-    checkpoint = read_checkpoint(args.file)
+    checkpoint = read_checkpoint(args.file, args.key)
     generator = build(checkpoint, args.family)
     facts = describe(checkpoint, generator)
     width = max(map(len, facts))
@@ -51,7 +53,7 @@ def add_convert(commands) -> None:
 def convert(args: argparse.Namespace) -> int:
     """Writes the file and says what it holds."""
     from benchmarks.checkpoints.tools import convert as write
-    facts = write(args.file, args.to, args.family)
+    facts = write(args.file, args.to, args.family, args.key)
     print(f"{args.to}: {facts['family']}, sha256 {facts['sha256']}; makes the same images as {args.file}")
     return 0
 
@@ -80,7 +82,7 @@ def synthesize(args: argparse.Namespace) -> int:
     if args.chunk < 1:
         raise ValueError(f"--chunk {args.chunk}: expected a positive number")
     latents = read_latents(args.latents)
-    spec = {"checkpoint": args.file} | ({"family": args.family} if args.family else {})
+    spec = {"checkpoint": args.file, "checkpoint_key": args.key, "family": args.family}
     generator = load_generator(spec, args.device)
     images = images_of(generator, latents, args.space, psi=args.psi, label=args.label, chunk=args.chunk)
     save_images(images, args.out)

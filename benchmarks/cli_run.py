@@ -15,14 +15,14 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmarks import config, run_folder
+from benchmarks.command import program
 from benchmarks.config import ConfigError, Entry
 from benchmarks.job import Job
 from methods import registry
 from metrics import registry as metric_registry
 from oracles import registry as extractors
+from results import places
 from results.locks import lock
-
-RUNS = Path(__file__).parent.parent / "results" / "runs"
 
 
 def _words(text: str) -> list[str]:
@@ -36,7 +36,7 @@ def add_run(commands) -> None:
     p.add_argument("--suite", required=True, metavar="NAME", help="a suite's name (see `list`) or a YAML file")
     p.add_argument("--profile", metavar="NAME", help="sizes: smoke, mini or paper, or a YAML file (default: mini)",
                    default="mini")
-    p.add_argument("--methods", type=_words, metavar="A,B", 
+    p.add_argument("--methods", type=_words, metavar="A,B",
                    help="these methods instead of the suite's; or `core`, or `all`")
     p.add_argument("--metrics", type=_words, metavar="A,B", help="these metrics instead of the suite's")
     p.add_argument("--pairs", choices=("reference", "all"), help="pairs that paired methods are trained on")
@@ -84,9 +84,9 @@ def run(args: argparse.Namespace) -> int:
     _print_plan(job, plan, ids)
     if args.dry_run:
         return 0
-    out = args.out or RUNS / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
+    out = args.out or places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
     run_folder.open_folder(out, job)
-    made_by = run_folder.provenance(job, plan, ["run_bench.py", *sys.argv[1:]])
+    made_by = run_folder.provenance(job, plan, [program(), *sys.argv[1:]])
     if share:
         ids = ids[share[0]::share[1]]
     records = run_cells(job, plan, ids, out, args.workers or _default_workers(job.device))
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         run_folder.write_atomically(out / "run.json", json.dumps(made_by, indent=1))
         if share and absent:
             print(f"{len(plan.cells) - len(absent)} of {len(plan.cells)} cells are done; tables come with the last "
-                  f"share, or by `run_bench.py show {out}`")
+                  f"share, or by `{program()} show {out}`")
         else:
             sheets = run_folder.copy_sheets(out, plan)
             _tables(out, rows, cells, made_by)
@@ -141,8 +141,7 @@ def make_job(args: argparse.Namespace) -> Job:
     suite.check_pairs_fit()
     if args.seeds:
         profile = profile.model_copy(update={"seeds": _seeds(args.seeds)})
-    store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
-    return Job(suite, profile, _device(args.device), store)
+    return Job(suite, profile, _device(args.device), str(places.store(args.store)))
 
 
 def _seeds(texts: list[str]) -> list[int]:
@@ -266,7 +265,8 @@ def add_check(commands) -> None:
     """``check``: a regression check against a reference file."""
     p = commands.add_parser("check", help="compare a run with a reference; exit code 1 on a regression")
     p.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
-    p.add_argument("--against", type=Path, required=True, metavar="FILE", help="results/reference/NAME.csv")
+    p.add_argument("--against", type=Path, required=True, metavar="FILE",
+                   help="a reference file, or the name of a shipped one, such as celeba_subsets-smoke")
     p.add_argument("--write", action="store_true", help="write the reference from this run instead of checking")
     p.set_defaults(function=check)
 
@@ -282,13 +282,14 @@ def check(args: argparse.Namespace) -> int:
         checks.write_reference(checks.reference_from_rows(rows, closed, provenance=facts), args.against)
         print(f"wrote {args.against}")
         return 0
-    reference = checks.read_reference(args.against)
+    against = places.reference(args.against)
+    reference = checks.read_reference(against)
     findings = checks.check(rows, reference, _metrics())
     for finding in findings:
         print(f"{finding.kind}: {finding.sentence}")
     bad = sum(f.fails for f in findings)
     verdict = f"{bad} findings fail" if bad else "no regression"
-    print(f"{args.run} against {args.against} ({checks.made_by(reference)}): {verdict}")
+    print(f"{args.run} against {against} ({checks.made_by(reference)}): {verdict}")
     return 1 if bad else 0
 
 

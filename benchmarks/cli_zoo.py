@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.names import check_name
 
 RENDERED = ("scorer", "teacher")
+
+
+@contextlib.contextmanager
+def notes_as_sentences() -> Iterator[None]:
+    """Notes on image data are printed as a sentence, by one process of several; other warnings as Python does."""
+    from benchmarks.data.sources import DataNote
+    usual = warnings.formatwarning
+
+    def sentence(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+                 line: str | None = None) -> str:
+        if not issubclass(category, DataNote):
+            return usual(message, category, filename, lineno, line)
+        return f"note: {message}\n" if os.environ.get("RANK", "0") == "0" else ""
+
+    warnings.formatwarning = sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def add_zoo(commands) -> None:
@@ -25,6 +48,7 @@ def add_zoo(commands) -> None:
     p.set_defaults(function=zoo_check)
 
 
+@notes_as_sentences()
 def zoo_check(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a GAN is unfit."""
     from benchmarks.generators.zoo import load_zoo
@@ -47,7 +71,8 @@ def zoo_check(args: argparse.Namespace) -> int:
 
 def _add_data(p) -> None:
     p.add_argument("--data", type=Path, metavar="DIR", help="celeba: the folder with img_align_celeba/ (or .zip), "
-                   "list_attr_celeba.txt and list_eval_partition.txt; else IDX files, a folder of images, or a zip")
+                   "list_attr_celeba.txt and list_eval_partition.txt (or .csv); else IDX files, a folder of images, or "
+                   "a zip")
     p.add_argument("--resolution", type=int, metavar="R", help="pixels (default: celeba 64, sngan 32)")
     p.add_argument("--crop", choices=("centre", "face"), default="centre", help="celeba: 178x178 pixels, or the "
                    "128x128 of Progressive GAN's CelebA")
@@ -76,35 +101,39 @@ def add_train_zoo(commands) -> None:
     p.set_defaults(function=train_zoo)
 
 
+@notes_as_sentences()
 def train_zoo(args: argparse.Namespace) -> int:
     """Trains until every chosen GAN has seen its images."""
     from benchmarks.training.distributed import joined
+    until = args.images
+    if until is not None and until < 1:
+        raise ValueError(f"train-zoo {args.zoo}: --images is {until}, expected at least 1")
     if args.zoo == "sngan":
-        return _train_sngan(args)
+        return _train_sngan(args, until)
     from benchmarks.training import data_zoo
     from benchmarks.training.zoo_training import MINI_IMAGES
     from benchmarks.training.zoo_training import train_zoo as train
     if args.zoo == "mini":
         with joined(args.device) as group:
-            train(args.only, args.images or MINI_IMAGES, args.out, group.device, args.workers, group=group)
+            train(args.only, until or MINI_IMAGES, args.out, group.device, args.workers, group=group)
         return 0
-    resolution = args.resolution or 64
+    resolution = 64 if args.resolution is None else args.resolution
     if resolution not in data_zoo.RESOLUTIONS:
         raise ValueError(f"train-zoo celeba: resolution is {resolution}, expected one of {data_zoo.RESOLUTIONS}")
     source = data_zoo.CelebASource(_data(args, "train-zoo celeba"), resolution, args.crop, args.cache)
     with joined(args.device) as group:
-        train(args.only, args.images or 5_000_000, args.out, group.device, args.workers,
+        train(args.only, until or 5_000_000, args.out, group.device, args.workers,
               config=data_zoo.celeba_config(resolution, group.device), source=source, group=group)
     return 0
 
 
-def _train_sngan(args: argparse.Namespace) -> int:
+def _train_sngan(args: argparse.Namespace, until: int | None) -> int:
     from benchmarks.data.folder import folder
     from benchmarks.data.idx import idx, is_idx
     from benchmarks.training.sngan import train_sngan
-    path, resolution = _data(args, "train-zoo sngan"), args.resolution or 32
+    path, resolution = _data(args, "train-zoo sngan"), 32 if args.resolution is None else args.resolution
     data = (idx(path, resolution, args.cache) if is_idx(path) else folder(path, resolution, cache=args.cache))
-    print(train_sngan(data, args.out, args.images or 6_400_000, args.device))
+    print(train_sngan(data, args.out, until or 6_400_000, args.device))
     return 0
 
 
@@ -117,7 +146,7 @@ def add_train_oracle(commands) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and card are written")
     _add_data(p)
     p.add_argument("--attributes", type=Path, metavar="CSV", help="folder: its attributes (default: attributes.csv in "
-                   "it)")
+                   "it, or in the zip)")
     p.add_argument("--name", help="of the files (default: the network's)")
     p.add_argument("--network", default="resnet50", choices=("resnet50", "resnet18", "small"))
     p.add_argument("--epochs", type=int, default=10, metavar="N")
@@ -128,9 +157,22 @@ def add_train_oracle(commands) -> None:
     p.set_defaults(function=train_oracle)
 
 
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """What this oracle would not read is refused: whoever gave it believes that it counts."""
+    given = {"--attributes": args.attributes is not None and args.oracle != "folder",
+             "--crop": args.crop != "centre" and args.oracle != "celeba",
+             "--data": args.data is not None and args.oracle in RENDERED}
+    unused = [name for name, is_unused in given.items() if is_unused]
+    if unused:
+        raise ValueError(f"train-oracle {args.oracle}: {' and '.join(unused)} would not be used; --attributes is for "
+                         "folder, --crop for celeba, --data for both. Leave it out")
+
+
+@notes_as_sentences()
 def train_oracle(args: argparse.Namespace) -> int:
     """Trains one oracle and prints its path."""
     from oracles.training import train_oracle as train
+    _refuse_unused(args)
     if args.oracle in RENDERED:
         print(train(args.oracle, args.out))
         return 0
@@ -140,7 +182,8 @@ def train_oracle(args: argparse.Namespace) -> int:
     from oracles.training import train_oracle_on
     if args.name is not None:
         check_name(args.name, "oracle")
-    path, resolution = _data(args, f"train-oracle {args.oracle}"), args.resolution or 64
+    path = _data(args, f"train-oracle {args.oracle}")
+    resolution = 64 if args.resolution is None else args.resolution
     with joined(args.device) as group:
         data = (celeba(path, resolution, args.crop, args.cache) if args.oracle == "celeba" else
                 folder(path, resolution, args.attributes, args.cache))

@@ -16,7 +16,16 @@ class Count:
 
 @contextmanager
 def count_images(*generators: Generator) -> Iterator[Count]:
-    """Counts rows that go through ``synthesize`` and ``activations`` of ``generators`` inside the block."""
+    """Counts rows that go through ``synthesize`` and ``activations`` of ``generators`` inside the block.
+
+    >>> import torch
+    >>> from benchmarks.contract.planted import PlantedGenerator
+    >>> generator = PlantedGenerator()
+    >>> with count_images(generator) as count:
+    ...     images = generator.synthesize(torch.zeros(5, 32))
+    >>> count.images
+    5
+    """
     count = Count()
 
     def counted(function):

@@ -15,6 +15,11 @@ def evaluation_latents(generator: Generator, space: str, n: int, seed: int | str
 
     One after another, so that they are the first n of any longer draw; the same z for every generator of a size that
     samples alike. ``seed`` is the suite's, or a name such as ``"chance"`` for a stream of its own.
+
+    >>> from benchmarks.contract.planted import PlantedGenerator
+    >>> few, more = (evaluation_latents(PlantedGenerator(), "z", n, seed=0) for n in (2, 3))
+    >>> torch.equal(few, more[:2])
+    True
     """
     digest = hashlib.sha256(f"evaluation latents {seed}".encode()).digest()
     rng = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

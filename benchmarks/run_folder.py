@@ -7,7 +7,6 @@ import json
 import math
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from importlib import metadata
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.judging import judge_name
+from benchmarks.version import __version__, commit
 from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from benchmarks.job import Job
     from benchmarks.plan import Plan
 
-ROOT = Path(__file__).parent.parent
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
                 "reason", "cached", "seconds", "images", "artifact")
 
@@ -75,13 +74,14 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
     import torch
     libraries = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "safetensors", "efficientnet-lite-pytorch")
     bench = plan.bench
+    made_of = dict(zip(("commit", "dirty"), commit()))
     return {
         "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
         "profile_title": job.profile.title, "pairs": job.pairs, "seeds": list(job.profile.seeds),
         "zoo": bench.zoo.title, "oracle": judge_name(job.suite.oracle), "extractor": job.suite.extractor.name,
-        "readable_attributes": sum(bench.oracle.readable) if bench.oracle else 0, "command": command, **_commit(),
+        "readable_attributes": sum(bench.oracle.readable) if bench.oracle else 0, "command": command, **made_of,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in libraries},
+        "versions": {"dirbench": __version__, **{name: metadata.version(name) for name in libraries}},
         "hardware": {"device": job.device, "processor": _processor(), "system": platform.platform(terse=True),
                      **({"gpu": torch.cuda.get_device_name(job.device)} if job.device.startswith("cuda") else {})},
         "hashes": {"gans": {g: bench.zoo.hash(g) for g in job.all_gans}, **bench._marks},
@@ -92,18 +92,12 @@ def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
 
 def caption_facts(made_by: dict) -> dict:
     """What captions say of the provenance, and what tables need to know of the suite."""
-    commit = made_by["commit"][:12] + ("+" if made_by["dirty"] else "")
+    shown = made_by["commit"][:12] + ("+" if made_by["dirty"] else "")
+    if shown == "unknown" and "dirbench" in made_by["versions"]:  # an installed copy
+        shown = f"unknown (dirbench {made_by['versions']['dirbench']})"
     return {"pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
             "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
-            "commit": commit, "reference": made_by["reference"], "controls": made_by["controls"]}
-
-
-def _commit() -> dict:
-    def git(*args: str) -> str:
-        done = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    return {"commit": git("rev-parse", "HEAD") or "unknown", "dirty": bool(git("status", "--porcelain"))}
+            "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"]}
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -265,7 +266,7 @@ def card(report: GanReport, facts: Mapping[str, object], title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _made_of(facts: Mapping[str, object]) -> list[str]:
+def _made_of(facts: Mapping[str, Any]) -> list[str]:
     """What the header of a GAN that was trained here says; of others the file is all that is known."""
     if "mapping_layers" not in facts.get("config", {}):
         return [f"- weights: {facts['file']}, sha256 {str(facts['sha256'])[:16]}..."]
@@ -278,11 +279,11 @@ def _made_of(facts: Mapping[str, object]) -> list[str]:
             f"- training: seed {facts['seed']}, {facts['images_seen']} images seen"]
 
 
-def _facts(zoo: Zoo, name: str) -> dict[str, object]:
+def _facts(zoo: Zoo, name: str) -> dict[str, Any]:
     """The header of its weights where it was trained here, else which file it is."""
     path = zoo.file(name)
     known = {"file": path.name if path else "none", "sha256": zoo.hash(name)}
-    return known | (metadata(path) if "data_sha256" in zoo.entry(name) else {})
+    return known | (metadata(path) if path and "data_sha256" in zoo.entry(name) else {})
 
 
 def write_cards(zoo: Zoo, reports: Sequence[GanReport], out: Path) -> None:

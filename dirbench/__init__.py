@@ -5,6 +5,7 @@ A package is found by its entry points in the groups ``dirbench.methods``, ``dir
 """
 
 from benchmarks.generators.base import Generator, Layers
+from benchmarks.version import __version__
 from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable, PairedMethod
 from methods.directions import Conditional, Directions, Layerwise, Mlp, Vectors
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
@@ -12,8 +13,6 @@ from metrics.pair import PairMetric
 from metrics.responses import Responses
 from metrics.single import SingleMetric
 from oracles.base import AttributeOracle, FeatureExtractor
-
-__version__ = "0.1.0"
 
 __all__ = ["AttributeOracle", "Conditional", "Context", "DirectionMethod", "Directions", "DiscoveryError",
            "FeatureExtractor", "Generator", "Inapplicable", "Layers", "Layerwise", "Metric", "Mlp", "NotApplicable",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,16 +37,15 @@ class Similarity:
 
     def pairs(self, one: Stack, other: Stack) -> Tensor:
         """[N]: row i of one stack against row i of the other."""
-        one, other = self._prepare(one), self._prepare(other)
-        return sum(self._mean((a * b).sum(dim=1), p * q) for (a, p), (b, q) in zip(one, other, strict=True))
+        stages = zip(self._prepare(one), self._prepare(other), strict=True)
+        return _total(self._mean((a * b).sum(dim=1), p * q) for (a, p), (b, q) in stages)
 
     def table(self, rows: Stack, columns: Stack) -> Tensor:
         """[N, K]: every row of a stack against every row of another, which is resized to the first's maps."""
         columns = [F.interpolate(c, size=r.shape[2:], mode="bilinear") if c.shape[2:] != r.shape[2:] else c
                    for r, c in zip(rows, columns, strict=True)]
-        rows, columns = self._prepare(rows), self._prepare(columns)
-        return sum(self._mean(torch.einsum("nchw,kchw->nkhw", a, b), p[:, None] * q)
-                   for (a, p), (b, q) in zip(rows, columns))
+        stages = zip(self._prepare(rows), self._prepare(columns), strict=True)
+        return _total(self._mean(torch.einsum("nchw,kchw->nkhw", a, b), p[:, None] * q) for (a, p), (b, q) in stages)
 
     def _prepare(self, changes: Stack) -> list[tuple[Tensor, Tensor]]:
         """For each stage: changes of unit length at every position, and the mask [N, H, W]."""
@@ -98,3 +97,8 @@ def diversity(moves: Tensor) -> Tensor:
     unit = F.normalize(moves.flatten(1), dim=1)
     squares = (unit @ unit.T).square()
     return squares.sum() - squares.diagonal().sum()
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of one tensor a stage."""
+    return torch.stack(list(parts)).sum(0)

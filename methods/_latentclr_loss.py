@@ -188,4 +188,4 @@ def _changes(edited: Sequence[Tensor], units: Tensor, sizes: Tensor) -> Iterator
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))

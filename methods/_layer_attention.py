@@ -42,6 +42,9 @@ class Navigator(nn.Module):
         basis: [n, D]: rows span the subspace that directions lie in.
     """
 
+    coordinates: Tensor
+    basis: Tensor
+
     def __init__(self, attention: LayerAttention, coordinates: Tensor, basis: Tensor) -> None:
         super().__init__()
         self.attention = attention

@@ -45,7 +45,9 @@ class Covariance:
 
     def __init__(self, probe: Tensor | None = None) -> None:
         self.probe, self.n, self.squares = probe, 0, 0.0
-        self.shift = self.sums = self.products = None
+        self.shift: Tensor | None = None
+        self.sums: Tensor | None = None
+        self.products: Tensor | None = None
 
     def add(self, block: Tensor) -> None:
         """Takes in rows [n, D]."""
@@ -65,19 +67,28 @@ class Covariance:
     @property
     def mean(self) -> Tensor:
         """[D] float64."""
-        return self.shift.double() + self.sums / self.n
+        shift, sums, _ = self._held()
+        return shift.double() + sums / self.n
 
     @property
     def value(self) -> Tensor:
         """The covariance [D, D], or covariance @ probe [D, r]; float64."""
-        off = self.sums / self.n
+        _, sums, products = self._held()
+        off = sums / self.n
         offset = off if self.probe is None else off @ self.probe.double()
-        return self.products / self.n - off[:, None] * offset
+        return products / self.n - off[:, None] * offset
 
     @property
     def trace(self) -> float:
         """Total variance: the sum of the covariance's diagonal."""
-        return self.squares / self.n - (self.sums / self.n).square().sum().item()
+        _, sums, _ = self._held()
+        return self.squares / self.n - (sums / self.n).square().sum().item()
+
+    def _held(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(shift, sums, products). Raises ValueError before any row was added."""
+        if self.shift is None or self.sums is None or self.products is None:
+            raise ValueError("a covariance of no rows: add some first")
+        return self.shift, self.sums, self.products
 
 
 @dataclass

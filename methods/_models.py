@@ -85,14 +85,18 @@ class MlpModel(DirectionModel):
         if list(ks) != list(range(k)):
             raise ValueError(f"MlpModel moves all {k} directions at once, asked for {list(ks)}")
         x = latent.expand(k, -1, -1)
-        for weight, bias, norm in zip(self.weight, self.bias, self.norm):
+        for weight, bias, norm in zip(self.weight, self.bias, self._norms()):
             x = torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))  # [K, N, D]
             x = norm(x.transpose(0, 1).flatten(1)).relu().unflatten(1, (k, dim)).transpose(0, 1)
         return F.normalize(x @ self.weight[-1].transpose(1, 2), dim=2)
 
+    def _norms(self) -> list[nn.BatchNorm1d]:
+        return [norm for norm in self.norm if isinstance(norm, nn.BatchNorm1d)]
+
     def directions(self, space: str, notes: dict) -> Directions:
         weights, biases = [w.detach().cpu() for w in self.weight], []
-        for i, (bias, norm) in enumerate(zip(self.bias, self.norm)):
+        for i, (bias, norm) in enumerate(zip(self.bias, self._norms())):
+            assert norm.running_mean is not None and norm.running_var is not None
             gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
             gain, mean, shift = (t.detach().cpu().view(bias.shape) for t in (gain, norm.running_mean, norm.bias))
             weights[i] = weights[i] * gain[:, :, None]

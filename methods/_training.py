@@ -56,7 +56,8 @@ def train(model: nn.Module, loss_at: Callable[[int], Tensor], context: Context, 
     Raises:
         DiscoveryError: the loss or a parameter is NaN or infinite; names the step.
     """
-    optimizer = torch.optim.Adam(groups or list(model.parameters()), lr=lr, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.Adam(groups or [{"params": list(model.parameters())}], lr=lr, weight_decay=weight_decay,
+                                 fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     turns = [round(fraction * n_steps) for fraction in milestones]
     losses = torch.full((n_steps,), torch.nan)

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.generators.base import Generator
 from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable
 from methods.contrafeat import FeatureContrast
+from methods.directions import Vectors
 from methods.ganspace import GANSpace
 from methods.sefa import SeFa
 
@@ -41,6 +42,7 @@ class AttentionOnTop(FeatureContrast):
             raise
         except DiscoveryError as error:
             raise DiscoveryError(f"{self.name}: {error}") from error
+        assert isinstance(found, Vectors)  # as every base here gives
         return found.vectors, torch.eye(found.vectors.shape[1]), found.space
 
 

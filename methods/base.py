@@ -21,11 +21,22 @@ if TYPE_CHECKING:
 
 
 class DiscoveryError(RuntimeError):
-    """A method could not finish on this generator (a NaN, say); the message says why, for the cell's reason."""
+    """A method could not finish on this generator (a NaN, say); the message says why, for the cell's reason.
+
+    >>> try:
+    ...     raise NotApplicable("this generator has no layer-wise latents")
+    ... except DiscoveryError as error:  # of either kind
+    ...     print(error)
+    this generator has no layer-wise latents
+    """
 
 
 class NotApplicable(DiscoveryError):
-    """The method cannot exist for this generator; the cell is marked so, with this one-sentence reason."""
+    """The method cannot exist for this generator; the cell is marked so, with this one-sentence reason.
+
+    >>> issubclass(NotApplicable, DiscoveryError)
+    True
+    """
 
 
 @dataclass
@@ -41,6 +52,14 @@ class Context:
         checkpoint: a file that a long training may save to and resume from, or None.
         progress: called as ``progress(done, total)`` as the work goes on.
         chunk: how many images to synthesise at a time; a tuned setting of the profile.
+
+    >>> context = Context(seed=3)
+    >>> once, again = (torch.randn(2, generator=context.rng("samples")) for _ in range(2))
+    >>> torch.equal(once, again)
+    True
+    >>> context.need("extractor", "mine")
+    Traceback (most recent call last):
+    ValueError: mine needs a context with extractor, and this one has none
     """
 
     seed: int = 0
@@ -99,7 +118,8 @@ class _Method:
     @classmethod
     def published_steps(cls) -> int:
         """Training steps in the paper's or release's own setting (0 for a closed form)."""
-        return int(next((f.default for f in dataclasses.fields(cls) if f.name == "n_steps"), 0))
+        default = {f.name: f.default for f in dataclasses.fields(cls)}.get("n_steps", 0)
+        return default if isinstance(default, int) else 0
 
     def images(self) -> int:
         """How many images one discovery synthesises, both generators of a pair counted (0 for a closed form)."""
@@ -127,7 +147,20 @@ class _Method:
 
 @dataclass(frozen=True)
 class DirectionMethod(_Method, ABC):
-    """Finds directions of one generator. Subclass it in ``methods/<name>.py``: that is all it takes."""
+    """Finds directions of one generator. Subclass it in ``methods/<name>.py``: that is all it takes.
+
+    >>> from dirbench import Vectors
+    >>> @dataclass(frozen=True)
+    ... class FirstAxes(DirectionMethod):
+    ...     name: ClassVar[str] = "first-axes"
+    ...     def discover(self, generator, context):
+    ...         self.check_k(generator.dim())
+    ...         return Vectors(torch.eye(generator.dim())[:self.n_directions], space=generator.space)
+    >>> from benchmarks.generators.zoo import load_zoo
+    >>> directions = FirstAxes(n_directions=4).discover(load_zoo("mini").load("full"), Context(seed=0))
+    >>> len(directions), directions.space
+    (4, 'w')
+    """
 
     paired: ClassVar[bool] = False
 
@@ -142,6 +175,16 @@ class PairedMethod(_Method, ABC):
 
     The first ``n_common`` directions of the two answers correspond; the rest are unique: the reference's are *missing*
     from the client, the client's are *novel*.
+
+    >>> from dirbench import Vectors
+    >>> @dataclass(frozen=True)
+    ... class SameAxes(PairedMethod):
+    ...     name: ClassVar[str] = "same-axes"
+    ...     def discover_pair(self, reference, client, context):
+    ...         axes = (torch.eye(generator.dim())[:self.n_directions] for generator in (reference, client))
+    ...         return tuple(Vectors(found, space=reference.space) for found in axes)
+    >>> SameAxes().params()
+    {'n_directions': 16, 'n_common': 12}
     """
 
     paired: ClassVar[bool] = True

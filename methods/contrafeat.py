@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class FeatureContrast(DirectionMethod):
             attention = LayerAttention(self.n_directions, generator.n_layers, attended,
                                        context.rng(self.name, "attention"))
             navigator = Navigator(attention, coordinates, basis)
-            parts = [navigator]
+            parts: list[nn.Module] = [navigator]
             if self.variant == "prototype":
                 parts.append(Prototypes(self.n_directions, generator.resolution, context.rng(self.name, "prototypes")))
             model = nn.ModuleList(parts).to(generator.device)
@@ -106,7 +106,7 @@ class FeatureContrast(DirectionMethod):
 
     def step_loss(self, model: nn.ModuleList, eye: Eye, rng: torch.Generator) -> Tensor:
         """The scalar loss of one step, everything random drawn from ``rng``."""
-        moves, k, n = model[0].moves(), self.n_directions, self.batch
+        moves, k, n = cast(Navigator, model[0]).moves(), self.n_directions, self.batch
         starts = self.starts(eye.generator, eye.space, rng)
         if self.variant == "prototype":
             ks = torch.randint(k, (n,), generator=rng).to(moves.device)

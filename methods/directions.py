@@ -27,6 +27,14 @@ class Directions(ABC):
         scales: [K] natural step of each direction where the method has one (GANSpace's sigma), else ones.
             Vectors are stored at unit length, so that one strength means one step for every method.
         notes: plain facts about how they came to be (for example an explained variance), JSON-able.
+
+    >>> directions = Vectors(torch.eye(3)[:2], space="z")
+    >>> directions.shift(torch.zeros(1, 3), k=1, strength=0.5)
+    tensor([[0.0000, 0.5000, 0.0000]])
+    >>> directions.shift_all(torch.zeros(4, 3), strength=0.5).shape  # 4 latents along 2 directions
+    torch.Size([8, 3])
+    >>> len(directions.select([1]))
+    1
     """
 
     kind: ClassVar[str]
@@ -117,6 +125,13 @@ class Vectors(Directions):
     Args:
         vectors: [K, D]; normalised here. A zero or non-finite vector is a ValueError.
         layers: rows of w+ that move (then ``n_layers`` is needed), or None for all.
+
+    >>> Vectors(torch.tensor([[3.0, 4.0]]), space="w").vectors
+    tensor([[0.6000, 0.8000]])
+    >>> second_row = Vectors(torch.tensor([[1.0, 0.0]]), space="w", layers=(1,), n_layers=2)
+    >>> second_row.shift(torch.zeros(1, 2), 0, 2.0)  # a w has become a w+
+    tensor([[[0., 0.],
+             [2., 0.]]])
     """
 
     kind = "vectors"
@@ -161,6 +176,10 @@ class Conditional(Directions):
     Args:
         weight: [K, D, D]; row-major maps, ``weight[k] @ x``.
         bias: [K, D].
+
+    >>> towards_itself = Conditional(torch.eye(2)[None], torch.zeros(1, 2), space="z")
+    >>> towards_itself.shift(torch.tensor([[0.0, 3.0]]), 0, 1.0)
+    tensor([[0., 4.]])
     """
 
     kind = "conditional"
@@ -190,6 +209,10 @@ class Mlp(Directions):
 
     Args:
         weights: one [K, out, in] a layer. biases: one [K, out] a layer but the last, which has none.
+
+    >>> one_layer = Mlp([torch.eye(2)[None]], [], space="z")
+    >>> one_layer.shift(torch.tensor([[0.0, 3.0]]), 0, 1.0)
+    tensor([[0., 4.]])
     """
 
     kind = "mlp"
@@ -230,6 +253,10 @@ class Layerwise(Directions):
         vectors: [K, D]; normalised here. A zero or non-finite vector is a ValueError.
         attention: [K, L], not negative; divided here by the largest in each row, which must be positive.
         space: of the rows ("w", or "z" where a generator takes one z a layer).
+
+    >>> Layerwise(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 2.0]]), space="w").shift(torch.zeros(1, 2), 0, 1.0)
+    tensor([[[0.0000, 0.5000],
+             [0.0000, 1.0000]]])
     """
 
     kind = "layerwise"

@@ -99,13 +99,13 @@ class InterFaceGAN(DirectionMethod):
         rarer = torch.minimum((scores > 0).sum(dim=0), (scores < 0).sum(dim=0))  # [M]
         supported = torch.tensor(teacher.readable) & (rarer >= FEW)
         wanted = self.wanted(len(scores))
-        normals, accuracy = [], []
+        found, accuracy = [], []
         for m in range(scores.shape[1]):
             chosen = min(wanted, int(rarer[m])) if supported[m] else wanted
             normal, share = self._boundary(latents, scores[:, m], chosen, context.rng(self.name, "split", m))
-            normals.append(normal)
+            found.append(normal)
             accuracy.append(share)
-        normals = torch.stack(normals)
+        normals = torch.stack(found)
         order = sorted(range(len(normals)), key=lambda m: (not supported[m], -accuracy[m], -int(rarer[m]), m))
         order = order[: self.n_directions]
         related = torch.nan_to_num(torch.corrcoef(scores.T.double())).abs()  # NaN where a score never varies
@@ -126,15 +126,16 @@ class InterFaceGAN(DirectionMethod):
     @torch.no_grad()
     def _score(self, generator: Generator, context: Context, space: str) -> tuple[Tensor, Tensor]:
         """Latents [N, D] and the teacher's logits [N, M], on the CPU."""
-        blocks, scores, done = [], [], 0
+        teacher = context.need("teacher", self.name)
+        blocks, parts, done = [], [], 0
         for latents in latent_blocks(generator, self.n_samples, context.rng(self.name, "sample"), space):
             blocks.append(latents.cpu())
             for chunk in latents.split(context.chunk):
                 images = generator.synthesize(chunk, space).float()
-                scores.append(context.teacher.logits(images).float().cpu())
+                parts.append(teacher.logits(images).float().cpu())
                 done += len(chunk)
                 context.progress(done, self.n_samples)
-        scores = torch.cat(scores)
+        scores = torch.cat(parts)
         if not torch.isfinite(scores).all():
             bad = int((~torch.isfinite(scores).all(dim=1)).sum())
             raise DiscoveryError(f"interfacegan: the teacher's scores of {bad} of {len(scores)} images are NaN or "

@@ -35,7 +35,11 @@ class UnknownName(ValueError):
 
 
 def did_you_mean(what: str, name: str, known: list[str]) -> str:
-    """'unknown method "sefaa". Did you mean "sefa"?', or the list of known names where nothing is near."""
+    """'unknown method "sefaa". Did you mean "sefa"?', or the list of known names where nothing is near.
+
+    >>> did_you_mean("method", "sefaa", ["random", "sefa"])
+    'unknown method "sefaa". Did you mean "sefa"?'
+    """
     near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(known)}."
     return f'unknown {what} "{name}". {hint}'
@@ -120,7 +124,11 @@ def load_all() -> tuple[dict[str, type[Method]], dict[str, str]]:
 
 
 def get(name: str) -> type[Method]:
-    """The method class of that name. Raises UnknownName with the nearest known one."""
+    """The method class of that name. Raises UnknownName with the nearest known one.
+
+    >>> get("sefa").__name__
+    'SeFa'
+    """
     return pick(name, "method", *load_all())
 
 
@@ -146,6 +154,9 @@ def build(name: str, params: dict | None = None) -> Method:
     """An instance with ``params`` over the published defaults.
 
     Raises UnknownName for a method or hyperparameter that nothing has, ValueError for a value of the wrong type.
+
+    >>> build("sefa", {"n_directions": 4}).params()["n_directions"]
+    4
     """
     cls = get(name)
     known = [f.name for f in fields(cls)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
@@ -37,7 +38,7 @@ class SeFa(DirectionMethod):
     normalize_rows: bool = True
 
     def discover(self, generator: Generator, context: Context) -> Directions:
-        gram = None
+        gram: Tensor | None = None
         for weight in generator.affine_weights(self.layers):  # [out, D]
             self.check_k(weight.shape[1])
             weight = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
@@ -45,6 +46,7 @@ class SeFa(DirectionMethod):
                 weight = F.normalize(weight, dim=1)
             # float32: over 18 random layers of 512 its rounding turned no leading eigenvector by 1e-5
             gram = weight.T @ weight if gram is None else gram.addmm_(weight.T, weight)
+        assert gram is not None  # affine_weights gives one layer at least, or raises
         values, vectors = leading_eigenvectors(gram, self.n_directions, "sefa: A^T A of the affine weights")
         return Vectors(vectors.cpu(), generator.affine_space, notes={"eigenvalues": values.tolist()},
                        layers=generator.layer_ids(self.layers), n_layers=generator.n_layers)

@@ -89,7 +89,8 @@ class XGA(PairedMethod):
 
     def discover_pair(self, reference: Generator, client: Generator, context: Context) -> tuple[Directions, Directions]:
         ratios = {(0, 1): context.need("density_ratio", self.name)} if self.unique_weight else {}
-        return tuple(self.train_on((reference, client), context, ratios, Embedding))
+        of_reference, of_client = self.train_on((reference, client), context, ratios, Embedding)
+        return of_reference, of_client
 
     def train_on(self, generators: Sequence[Generator], context: Context, ratios: Ratios,
                  embedding: type[Embedding]) -> list[Directions]:
@@ -100,9 +101,8 @@ class XGA(PairedMethod):
                 raise ValueError(f"{self.name}: ratio_loss={self.ratio_loss!r}, but the density ratio was trained with "
                                  f"{ratio.loss!r}")
         spaces = [vector_space(generator, self.space, self.name) for generator in generators]
-        models = nn.ModuleList(
-            LinearModel(self.n_directions, g.dim(space), context.rng(self.name, "start", side)).to(g.device)
-            for side, (g, space) in enumerate(zip(generators, spaces)))
+        models = [LinearModel(self.n_directions, g.dim(space), context.rng(self.name, "start", side)).to(g.device)
+                  for side, (g, space) in enumerate(zip(generators, spaces))]
         embed = embedding(generators, spaces, extractor, context.chunk)
 
         def loss_at(step: int) -> Tensor:
@@ -114,7 +114,7 @@ class XGA(PairedMethod):
 
         with frozen(*generators, extractor, *ratios.values()):
             losses = train(
-                models, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
+                nn.ModuleList(models), loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
                 weight_decay=self.weight_decay, milestones=self.milestones,
                 key=lambda: f"{self} seed={context.seed} generators={[g.fingerprint() for g in generators]} "
                             f"extractor={extractor.fingerprint()} "

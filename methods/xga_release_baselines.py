@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +144,7 @@ class HessianXGARelease(_Baseline):
 
     def loss(self, model: nn.ModuleDict, look: Look, latents: Tensor, drawn: list[int], size: float,
              other: float) -> Tensor:
-        vectors = model["directions"]
+        vectors = _vectors(model)
         with torch.no_grad():
             start = unit_features(look(latents))
         both = torch.cat([vectors.shift(latents, sign * size, drawn) for sign in (1, -1)])
@@ -172,7 +172,7 @@ class JacobianXGARelease(_Baseline):
              other: float) -> Tensor:
         with torch.no_grad():
             start = unit_features(look(latents))
-        moved = unit_features(look(model["directions"].shift(latents, size, drawn)))
+        moved = unit_features(look(_vectors(model).shift(latents, size, drawn)))
         return (moved.unflatten(0, (len(drawn), -1)) - start).mean() / other
 
 
@@ -211,17 +211,26 @@ class VoynovXGARelease(_Baseline):
         return {"network": network}
 
     def groups(self, model: nn.ModuleDict) -> list[dict]:
-        heads = [*model["network"].logits.parameters(), *model["network"].shift.parameters()]
+        network = _network(model)
+        heads = [*network.logits.parameters(), *network.shift.parameters()]
         return [*super().groups(model), {"params": heads, "lr": self.head_lr}]
 
     def loss(self, model: nn.ModuleDict, look: Look, latents: Tensor, drawn: list[int], size: float,
              other: float) -> Tensor:
         with torch.no_grad():
             originals = look(latents)
-        edits = look(model["directions"].shift(latents, size, drawn))
+        edits = look(_vectors(model).shift(latents, size, drawn))
         pairs = torch.cat((originals.repeat(len(drawn), 1, 1, 1), edits), dim=1)
-        network = model["network"]
+        network = _network(model)
         features = F.normalize(network.features(pairs), dim=1)
         labels = torch.tensor(drawn, device=latents.device).repeat(len(latents))
         return reconstruction_loss(network.logits(features), network.shift(features).squeeze(1), labels,
                                    torch.full_like(features[:, 0], other), self.shift_weight)
+
+
+def _vectors(model: nn.ModuleDict) -> GlobalModel:
+    return cast(GlobalModel, model["directions"])
+
+
+def _network(model: nn.ModuleDict) -> ResNet18:
+    return cast(ResNet18, model["network"])

@@ -13,6 +13,10 @@ def best_reciprocal_ranks(size: np.ndarray, attributes: tuple[int, ...]) -> np.n
 
     Rank 1 is the largest magnitude of a direction; equal ones share their mean rank. No direction (U = 0)
     gives 0: what is not retrieved has reciprocal rank 0.
+
+    >>> size = np.array([[[3.0, 2.0, 1.0]]])  # one version, one direction, three attributes
+    >>> best_reciprocal_ranks(size, (0, 1))
+    array([[1. , 0.5]])
     """
     own = size[:, :, list(attributes), None]
     others = size[:, :, None, :]

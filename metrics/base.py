@@ -16,7 +16,14 @@ RESAMPLES = 200
 
 
 class Inapplicable(Exception):
-    """The score does not exist for these inputs (nothing is missing, say); the message says why."""
+    """The score does not exist for these inputs (nothing is missing, say); the message says why.
+
+    >>> try:
+    ...     raise Inapplicable("nothing is missing from the client's data")
+    ... except Inapplicable as why:
+    ...     print(why)
+    nothing is missing from the client's data
+    """
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class Score:
             metric's bounds; NaN where it was not asked for.
         n: number of latents of each GAN that it was scored on.
         details: plain JSON-able facts beside it (matched pairs, dead directions, ...).
+
+    >>> Score(0.5, ci_low=0.4, ci_high=0.6, n=64).value
+    0.5
+    >>> math.isnan(Score(0.5).ci_low)  # no interval was asked for
+    True
     """
 
     value: float
@@ -49,6 +61,14 @@ class SingleInputs:
         readable: [M] bool, the attributes that the oracle reads well; None for all. As-published protocols
             ignore it.
         seed: of the bootstrap.
+
+    >>> before, change = np.zeros((8, 2)), np.ones((3, 8, 2))  # 8 latents, 2 attributes, 3 directions
+    >>> inputs = SingleInputs(Responses(before, change, -change), n_match=4, names=("Smiling", "Male"))
+    >>> inputs.responses.n_samples - inputs.n_match  # latents that are scored
+    4
+    >>> SingleInputs(inputs.responses, n_match=4, names=("Smiling",))
+    Traceback (most recent call last):
+    ValueError: 2 attributes in the responses, but 1 names
     """
 
     responses: Responses
@@ -78,6 +98,14 @@ class PairInputs:
             ignore it.
         seed: of the bootstrap.
         reduced: what metrics have made of the responses, kept for the next metric of the same pair.
+
+    >>> responses = Responses(np.zeros((8, 2)), np.ones((3, 8, 2)), -np.ones((3, 8, 2)))
+    >>> inputs = PairInputs(responses, responses, n_match=4, n_common=2, paired=False, names=("Smiling", "Male"))
+    >>> inputs.missing  # indices of names; unknown here, so what asks for missing attributes is not applicable
+    ()
+    >>> PairInputs(responses, responses, n_match=4, n_common=5, paired=False, names=("Smiling", "Male"))
+    Traceback (most recent call last):
+    ValueError: n_common=5, but there are 3 reference and 3 client directions; expected 1 to 3
     """
 
     reference: Responses
@@ -117,6 +145,20 @@ class Metric(ABC):
         needs: ``"single"`` (``SingleInputs``) or ``"pair"`` (``PairInputs``).
         protocols: the ways to compute it, headline first.
         ordered: false where a pair and the pair the other way round have the same score.
+
+    >>> from metrics.effect import Effect
+    >>> rng = np.random.default_rng(0)
+    >>> before = rng.normal(size=(64, 2)).astype(np.float32)
+    >>> edit = np.zeros((3, 64, 2), np.float32) + [0.5, 0.0]  # each direction moves one attribute by half a unit
+    >>> inputs = SingleInputs(Responses(before, before + edit, before - edit), n_match=32, names=("Smiling", "Male"))
+    >>> metric = Effect()
+    >>> metric.name, metric.needs, metric.protocols, metric.higher_is_better
+    ('effect', 'single', ('headline',), True)
+    >>> round(metric.compute(inputs, "headline", resamples=0).value, 1)
+    0.3
+    >>> metric.compute(inputs, "published")
+    Traceback (most recent call last):
+    ValueError: effect has no protocol "published"; it has headline
     """
 
     name: ClassVar[str] = ""

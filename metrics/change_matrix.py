@@ -13,7 +13,12 @@ FIRST_ROWS = 30
 
 
 def row_normalised(matrix: np.ndarray) -> np.ndarray:
-    """[..., K, M] with every row divided by its maximum (eq. 16); a row without any change stays 0."""
+    """[..., K, M] with every row divided by its maximum (eq. 16); a row without any change stays 0.
+
+    >>> row_normalised(np.array([[2.0, 1.0], [0.0, 0.0]]))
+    array([[1. , 0.5],
+           [0. , 0. ]])
+    """
     top = matrix.max(-1, keepdims=True)
     return np.divide(matrix, top, out=np.zeros(matrix.shape), where=top > 0)
 

@@ -30,6 +30,10 @@ def mutual_information_gap(representations: np.ndarray, factors: np.ndarray, bin
 
     Raises:
         ValueError: shapes disagree, there is one code only, or a factor never changes.
+
+    >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> mutual_information_gap(factors.astype(float), factors)  # each code is a factor
+    array([1., 1.])
     """
     information = mutual_information(representations, factors, bins)
     if len(information) < 2:
@@ -43,7 +47,12 @@ def mutual_information_gap(representations: np.ndarray, factors: np.ndarray, bin
 
 
 def mutual_information(representations: np.ndarray, factors: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """[C, V] mutual information of each discretised code with each factor, in nats."""
+    """[C, V] mutual information of each discretised code with each factor, in nats.
+
+    >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> mutual_information(factors[:, :1] * 1.0, factors).round(3)  # the code is the first: log 2
+    array([[0.693, 0.   ]])
+    """
     representations, factors = _checked(representations, factors)
     codes = discretised(representations, bins)
     return np.array([[mutual_info_score(factor, code) for factor in factors.T] for code in codes.T])
@@ -55,7 +64,11 @@ def factor_entropies(factors: np.ndarray) -> np.ndarray:
 
 
 def discretised(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """[N, C] number, from 1 to ``bins``, of the bin that a value lies in; a largest value is in the last bin."""
+    """[N, C] number, from 1 to ``bins``, of the bin that a value lies in; a largest value is in the last bin.
+
+    >>> discretised(np.array([[0.0], [1.0], [2.0]]), bins=2).ravel().tolist()
+    [1, 2, 2]
+    """
     values = np.asarray(representations, np.float64)
     return np.stack([np.digitize(code, np.histogram_bin_edges(code, bins)[:-1]) for code in values.T], axis=1)
 
@@ -109,6 +122,11 @@ def disentanglement(importance: np.ndarray) -> float:
     """Mean of ``disentanglement_per_code``, each code weighted by its share of all importance.
 
     So codes that nothing uses do not count. A matrix of zeros is taken for one of equal importances, as in the library.
+
+    >>> disentanglement(np.array([[1.0, 0.0], [0.0, 3.0]])).__round__(3)
+    1.0
+    >>> disentanglement(np.array([[1.0, 1.0], [0.0, 2.0]])).__round__(3)  # half of the importance is of a shared code
+    0.5
     """
     importance = np.asarray(importance, np.float64)
     if importance.sum() == 0:
@@ -117,7 +135,11 @@ def disentanglement(importance: np.ndarray) -> float:
 
 
 def completeness(importance: np.ndarray) -> float:
-    """The same along the other axis: mean over factors of 1 - entropy (base C) of their column."""
+    """The same along the other axis: mean over factors of 1 - entropy (base C) of their column.
+
+    >>> completeness(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])).__round__(3)
+    0.579
+    """
     return disentanglement(np.asarray(importance).T)
 
 
@@ -126,11 +148,14 @@ def disentanglement_per_code(importance: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: there is one column only, between which and others nothing can be shared.
+
+    >>> disentanglement_per_code(np.array([[1.0, 0.0], [1.0, 1.0]])).round(3)
+    array([1., 0.])
     """
     importance = np.asarray(importance, np.float64)
     if importance.ndim != 2 or importance.shape[1] < 2:
         raise ValueError(f"importances have shape {importance.shape}; DCI needs two or more codes and factors")
-    return 1 - entropy(importance + TINY, base=importance.shape[1], axis=1)
+    return 1 - np.asarray(entropy(importance + TINY, base=importance.shape[1], axis=1))
 
 
 @dataclass(frozen=True)
@@ -181,6 +206,9 @@ def vote(mini_batch: np.ndarray, spread: np.ndarray, active: np.ndarray) -> int:
 
     The number counts within the *active* codes only, as in the library: it is no index into all C where a code before
     it is pruned. The score does not see the difference.
+
+    >>> vote(np.array([[0.0, 1.0], [9.0, 1.0]]), spread=np.ones(2), active=np.array([True, True]))
+    1
     """
     return int(np.argmin(np.asarray(mini_batch, np.float64).var(axis=0, ddof=1)[active] / spread[active]))
 
@@ -189,6 +217,10 @@ def majority_accuracy(train: np.ndarray, votes: np.ndarray) -> float:
     """Share of ``votes`` [V, C] that fall on the factor that had most of the code's votes in ``train`` [V, C].
 
     A code without training votes stands for the first factor.
+
+    >>> votes = np.array([[9, 0], [1, 10]])  # factors, codes
+    >>> majority_accuracy(votes, votes)
+    0.95
     """
     return float(votes[train.argmax(axis=0), np.arange(votes.shape[1])].sum() / votes.sum())
 

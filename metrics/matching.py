@@ -26,13 +26,22 @@ class Match:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine [...] of vectors along the last axis of ``a`` and ``b`` [..., M]; 0 where one has no length."""
+    """Cosine [...] of vectors along the last axis of ``a`` and ``b`` [..., M]; 0 where one has no length.
+
+    >>> cosine(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([1.0, 1.0])).round(3)
+    array([0.707, 0.   ])
+    """
     lengths = np.sqrt(np.square(a).sum(-1) * np.square(b).sum(-1))
     return np.divide((a * b).sum(-1), lengths, out=np.zeros(lengths.shape), where=lengths > 0)
 
 
 def cosine_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosines [K, L] of rows of ``a`` [K, M] with rows of ``b`` [L, M]; 0 where one has no length."""
+    """Cosines [K, L] of rows of ``a`` [K, M] with rows of ``b`` [L, M]; 0 where one has no length.
+
+    >>> cosine_matrix(np.eye(2), np.array([[2.0, 0.0], [3.0, 3.0], [0.0, -1.0]])).round(3)
+    array([[ 1.   ,  0.707,  0.   ],
+           [ 0.   ,  0.707, -1.   ]])
+    """
     lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     return np.divide(a @ b.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0)
 
@@ -42,9 +51,13 @@ def greedy_pairs(cosines: np.ndarray, n: int | None = None) -> list[tuple[int, i
 
     Ties go to the lowest row, then the lowest column; -inf is never paired. The matching of the xGA
     paper (Sec. 4.3) and its release.
+
+    >>> greedy_pairs(np.array([[0.9, 0.8], [0.7, 0.1]]))  # the best first, though 0.8 + 0.7 would be more in all
+    [(0, 0), (1, 1)]
     """
     n = min(cosines.shape) if n is None else n
-    rows, columns, pairs = set(), set(), []
+    rows, columns = set(), set()
+    pairs: list[tuple[int, int]] = []
     width = cosines.shape[1]
     for flat in np.argsort(-cosines, axis=None, kind="stable").tolist():
         if len(pairs) == n:
@@ -71,6 +84,12 @@ def match(reference: np.ndarray, client: np.ndarray, live_reference: np.ndarray,
     worst matched of the other live reference directions (with all live: the others). ``"index"``: pair i is
     (i, i) for i under ``n_common``, where both are live; unique are the live ones of the other reference
     directions.
+
+    >>> changes = np.array([[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]]])  # two signs, two directions
+    >>> alive = np.ones((2, 2), bool)
+    >>> found = match(changes, changes[:, ::-1], alive, alive, n_common=2, pairing="greedy")
+    >>> found.pairs.tolist(), found.unique.tolist()
+    ([[0, 1], [1, 0]], [])
     """
     signs, k, m = reference.shape
     cosines = cosine_matrix(reference.reshape(-1, m), client.reshape(-1, m))

@@ -13,6 +13,9 @@ def called(size: np.ndarray) -> np.ndarray:
 
     That is what an audit says when it names each unique direction after what it changes most. Without directions
     nothing is called.
+
+    >>> called(np.array([[[3.0, 2.0, 1.0], [0.0, 0.0, 5.0]]]))
+    array([[ True, False,  True]])
     """
     out = np.zeros((size.shape[0], size.shape[2]), bool)
     if size.shape[1]:

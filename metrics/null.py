@@ -79,6 +79,11 @@ def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.in
         coverage: how many of such means the band holds, of 1.
     Returns:
         NaNs where there are no scores; no band (NaNs) with fewer than two runs.
+
+    >>> scores = {("full", client): np.array([[0.4, 0.5], [0.5, 0.6], [0.4, 0.4]]) for client in ("a", "b")}
+    >>> chance = band(scores, bounds=(-1.0, 1.0))
+    >>> round(chance.mean, 3), chance.low < 0.4, chance.high > 0.6
+    (0.467, True, True)
     """
     tables = {gans: np.asarray(scores, float) for gans, scores in cells.items() if np.isfinite(scores).any()}
     if not tables:

@@ -81,6 +81,19 @@ class PairMetric(Metric):
     """A score of two GANs' mean changes, given a match. A subclass writes ``values``.
 
     ``asks_for_missing`` is true where the score does not exist without any missing attribute.
+
+    >>> class WorstAlignment(PairMetric):
+    ...     name, bounds = "worst-alignment", (-1.0, 1.0)
+    ...     def values(self, reference, client, found, case):
+    ...         a = reference[:, found.poles[:, 0], found.pairs[:, 0]]
+    ...         b = client[:, found.poles[:, 1], found.pairs[:, 1]]
+    ...         return ((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)).min(-1)
+    >>> before = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    >>> edit = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])  # two directions, an attribute each
+    >>> responses = Responses(before, before + edit, before - edit)
+    >>> inputs = PairInputs(responses, responses, n_match=32, n_common=2, paired=False, names=("Smiling", "Male"))
+    >>> round(WorstAlignment().compute(inputs, "greedy").value, 3)  # two GANs that are one
+    1.0
     """
 
     needs: ClassVar[str] = "pair"

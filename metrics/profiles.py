@@ -12,7 +12,11 @@ PROTOCOLS = (HEADLINE, "published", "published-logits")
 
 
 def signed_at_both(change: np.ndarray) -> np.ndarray:
-    """[K, n, 2M] changes at both signs side by side, of changes [2, K, n, M]."""
+    """[K, n, 2M] changes at both signs side by side, of changes [2, K, n, M].
+
+    >>> signed_at_both(np.zeros((2, 3, 10, 5))).shape
+    (3, 10, 10)
+    """
     return np.concatenate((change[0], change[1]), axis=-1)
 
 
@@ -20,6 +24,9 @@ def profile(means: np.ndarray) -> np.ndarray:
     """[..., K, M] share of each attribute in |d[k]|, from mean changes at both signs [..., K, 2M].
 
     |d| is averaged over the signs; shares of a direction sum to 1, whatever the size of the edit.
+
+    >>> profile(np.array([3.0, 1.0, -3.0, -1.0]))  # two attributes, at +strength and at -strength
+    array([0.75, 0.25])
     """
     size = np.abs(means).reshape(*means.shape[:-1], 2, -1).mean(-2)
     return size / size.sum(-1, keepdims=True)

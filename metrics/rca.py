@@ -130,6 +130,9 @@ def edited(directions: Directions, latents: Tensor, index: Tensor, strength: Ten
     """Latents [N, ...], each moved along its own direction ``index`` [N] by its own ``strength`` [N].
 
     w becomes w+ where the directions differ by layer.
+
+    Raises:
+        ValueError: no latents.
     """
     out: Tensor | None = None
     for k in index.unique().tolist():
@@ -141,6 +144,8 @@ def edited(directions: Directions, latents: Tensor, index: Tensor, strength: Ten
         moved = base + amount * (unit - base)
         out = moved.new_empty(len(latents), *moved.shape[1:]) if out is None else out
         out[rows.to(out.device)] = moved
+    if out is None:
+        raise ValueError("edited: there are no latents to move")
     return out
 
 

@@ -17,7 +17,12 @@ def load_all() -> tuple[dict[str, type[Metric]], dict[str, str]]:
 
 
 def get(name: str) -> type[Metric]:
-    """The metric class of that name. Raises UnknownName with the nearest known one."""
+    """The metric class of that name. Raises UnknownName with the nearest known one.
+
+    >>> get("aligment")
+    Traceback (most recent call last):
+    methods.registry.UnknownName: unknown metric "aligment". Did you mean "alignment"?
+    """
     return pick(name, "metric", *load_all())
 
 
@@ -25,6 +30,9 @@ def build(name: str, params: dict | None = None) -> Metric:
     """An instance of the metric of that name with ``params`` over the published defaults of its settings, if any.
 
     Raises UnknownName for a metric or setting that nothing has, ValueError for a value of the wrong type.
+
+    >>> build("alignment").bounds
+    (-1.0, 1.0)
     """
     cls, params = get(name), params or {}
     known = [f.name for f in fields(cls)] if is_dataclass(cls) else []

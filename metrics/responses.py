@@ -31,6 +31,17 @@ class Responses:
             ``plus``).
     Raises:
         ValueError: shapes that disagree, or values that are not finite.
+
+    >>> before = np.zeros((4, 2))  # 4 latents, 2 attributes
+    >>> moved = np.tile([1.0, 0.0], (3, 4, 1))  # 3 directions, each of which raises the first attribute's logit by 1
+    >>> responses = Responses(before, plus=moved, minus=-moved)
+    >>> len(responses), responses.n_samples
+    (3, 4)
+    >>> responses.attributes([True, False]).plus.shape
+    (3, 4, 1)
+    >>> Responses(before, plus=moved, minus=moved * np.nan)
+    Traceback (most recent call last):
+    ValueError: responses: 24 logits in minus are not finite, first of direction 0; ...
     """
 
     before: np.ndarray
@@ -73,7 +84,11 @@ class Responses:
         return Responses(self.before[:, mask], self.plus[..., mask], self.minus[..., mask])
 
     def probabilities(self) -> Responses:
-        """The same in probabilities (the sigmoid of the logits)."""
+        """The same in probabilities (the sigmoid of the logits).
+
+        >>> Responses([[0.0]], [[[0.0]]], [[[0.0]]]).probabilities().before
+        array([[0.5]], dtype=float32)
+        """
         return Responses(expit(self.before), expit(self.plus), expit(self.minus))
 
     def save(self, path: Path) -> None:
@@ -90,7 +105,11 @@ class Responses:
 
 
 def images_needed(n: int, k: int) -> int:
-    """How many images ``respond`` synthesises for n latents and k directions: n (1 + 2k)."""
+    """How many images ``respond`` synthesises for n latents and k directions: n (1 + 2k).
+
+    >>> images_needed(n=100, k=16)
+    3300
+    """
     return n * (1 + 2 * k)
 
 
@@ -103,6 +122,14 @@ def respond(generator: Generator, directions: Directions, oracle: AttributeOracl
     at most ``chunk`` at a time. The answer does not depend on ``chunk`` (but for rounding). ``strength`` is
     in units of ``directions.space``, which is also the space of ``latents``. ``progress(done, total)`` counts
     images.
+
+    >>> from benchmarks.contract.planted import PlantedGenerator, PlantedOracle
+    >>> from methods.directions import Vectors
+    >>> generator, oracle = PlantedGenerator(factors=(0, 1, 2)), PlantedOracle(factors=(0, 1, 2))
+    >>> latents = generator.sample(4, torch.Generator().manual_seed(0))
+    >>> responses = respond(generator, Vectors(generator.planted, generator.space), oracle, latents, strength=3.0)
+    >>> responses.plus.shape[:2]  # directions, latents
+    (3, 4)
     """
     device = generator.device
     latents, directions = latents.to(device), directions.to(device)

@@ -46,6 +46,19 @@ class SingleMetric(Metric):
 
     ``min_live``: with fewer live directions the score does not exist. ``live_only`` is false where dead
     directions count.
+
+    >>> class LargestChange(SingleMetric):
+    ...     name, bounds = "largest-change", (0.0, np.inf)
+    ...     def standardised(self, change):  # what is averaged over samples: the two signs of each edit, made one
+    ...         return np.abs(change).mean(0)
+    ...     def values(self, means, case):  # what the averages come to
+    ...         return means.max((1, 2))
+    >>> before = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    >>> edit = before.std(0) * np.array([[[2.0, 0.0]], [[0.0, 1.0]]])  # two directions, an attribute each
+    >>> responses = Responses(before, before + edit, before - edit)
+    >>> inputs = SingleInputs(responses, n_match=32, names=("Smiling", "Male"))
+    >>> round(LargestChange().compute(inputs, "headline").value, 3)
+    2.0
     """
 
     needs: ClassVar[str] = "single"

@@ -37,6 +37,10 @@ def bootstrap_means(samples: np.ndarray, resamples: int, rng: np.random.Generato
 
     Every leading index (sign, direction) sees the same resampled latents, because they were edited from the
     same ones.
+
+    >>> samples = np.arange(6.0).reshape(1, 3, 2)  # 1 direction, 3 latents, 2 statistics
+    >>> bootstrap_means(samples, resamples=4, rng=np.random.default_rng(0)).shape
+    (4, 1, 2)
     """
     n = samples.shape[-2]
     weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
@@ -49,6 +53,10 @@ def standard_interval(value: float, replicates: np.ndarray,
 
     Not the percentiles: resampling adds noise, noise lowers every cosine, and percentiles would miss the
     value itself.
+
+    >>> low, high = standard_interval(0.9, np.array([0.8, 0.9, 1.0]), bounds=(0.0, 1.0))
+    >>> round(low, 3), high
+    (0.704, 1.0)
     """
     half = stats.norm.ppf(0.975) * np.std(replicates, ddof=1)
     return float(max(value - half, bounds[0])), float(min(value + half, bounds[1]))
@@ -65,6 +73,10 @@ def clustered_interval(values: Mapping[Key, float], bounds: tuple[float, float] 
 
     Raises:
         ValueError: no cells, or a value that is not finite.
+
+    >>> found = clustered_interval({("full", "a"): 0.4, ("full", "b"): 0.5, ("full", "c"): 0.6})
+    >>> round(found.mean, 3), found.clusters, found.fixed
+    (0.5, ('a', 'b', 'c'), ('full',))
     """
     if not values:
         raise ValueError("clustered_interval: no cells to average")
@@ -75,7 +87,7 @@ def clustered_interval(values: Mapping[Key, float], bounds: tuple[float, float] 
                          "cells out")
     names = sorted({name for cell in cells for name in cell})
     inside = np.array([[name in cell for cell in cells] for name in names])  # [GANs, cells]
-    everywhere = inside.all(1) & (len(cells) > 1)
+    everywhere = np.array([row.all() and len(cells) > 1 for row in inside], bool)
     clusters = tuple(name for name, fixed in zip(names, everywhere) if not fixed)
     fixed = tuple(name for name, fixed in zip(names, everywhere) if fixed)
     mean = float(scores.mean())
@@ -93,6 +105,9 @@ def recovery_chance(m: int, n_unique: int) -> float:
     """Attribute recovery of ``n_unique`` directions that rank m attributes at random, independently.
 
     The expected largest of ``n_unique`` reciprocal ranks: P(smallest rank >= r) = ((m - r + 1) / m)^n.
+
+    >>> recovery_chance(m=2, n_unique=1)  # rank 1 or 2, as likely: (1 + 1/2) / 2
+    0.75
     """
     if m < 1 or n_unique < 0:
         raise ValueError(f"recovery_chance: needs m >= 1 and n_unique >= 0, got {m} and {n_unique}")

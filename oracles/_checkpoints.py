@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -132,6 +133,7 @@ def _torchscript_state(archive: zipfile.ZipFile) -> dict[str, Tensor]:
                     raise ValueError(f"record {record.filename} is compressed, as none of torch's are")
                 copy.writestr(record.filename, archive.read(record))
     data.seek(0)
+    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]]
     allowed = [(_only_value, f"torch.jit._pickle.{name}") for name in _TYPED_LISTS]
     allowed += [(_Part, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(data)
                 if name.startswith("__torch__.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # openai/CLIP, clip.py
 MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's codes, as preprocessor_config.json has them
 MATRIX_LIMIT = 256
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def resample(images: Tensor, size: int, mode: str = "bilinear") -> Tensor:
@@ -39,6 +41,11 @@ def _weights(side: int, size: int, mode: str) -> Tensor:
     return F.interpolate(unit, size=(size, side), mode=mode, antialias=True, align_corners=False)[0, 0]
 
 
+def channels_last(network: Network) -> Network:
+    """``network`` itself, its weights laid out with channels last: two to three times faster on a CPU."""
+    return cast(Any, network).to(memory_format=torch.channels_last)  # an argument that torch's type hints lack
+
+
 class Preprocessing(nn.Module):
     """Images [N, 3, H, W] in [-1, 1] -> [N, 3, size, size], normalised.
 
@@ -53,13 +60,16 @@ class Preprocessing(nn.Module):
         rescale: what pixels of 0..255 are multiplied by before the mean is subtracted.
     """
 
+    gain: Tensor
+    offset: Tensor
+
     def __init__(self, size: int, mean: tuple[float, ...], deviation: tuple[float, ...], mode: str,
                  rescale: float = 1 / 255) -> None:
         super().__init__()
         self.size, self.mode = size, mode
-        mean, deviation = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (mean, deviation))
-        self.register_buffer("gain", (127.5 * rescale / deviation).float())
-        self.register_buffer("offset", ((127.5 * rescale - mean) / deviation).float())
+        centre, spread = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (mean, deviation))
+        self.register_buffer("gain", (127.5 * rescale / spread).float())
+        self.register_buffer("offset", ((127.5 * rescale - centre) / spread).float())
 
     def forward(self, images: Tensor) -> Tensor:
         return resample(images, self.size, self.mode) * self.gain + self.offset
@@ -91,8 +101,8 @@ def from_settings(settings: dict[str, Any], input_size: int | None, multiple: in
         raise ValueError(f"extractor {who}: preprocessor_config.json has resample {resample!r}, expected 2 (bilinear) "
                          "or 3 (bicubic)")
     normalise = settings.get("do_normalize", True)
-    mean, deviation = ((settings.get(key) if normalise else default)
-                       for key, default in (("image_mean", (0.0,) * 3), ("image_std", (1.0,) * 3)))
+    mean: Any = settings.get("image_mean") if normalise else (0.0,) * 3
+    deviation: Any = settings.get("image_std") if normalise else (1.0,) * 3
     if not (_triple(mean) and _triple(deviation) and min(deviation) > 0):
         raise ValueError(f"extractor {who}: preprocessor_config.json has image_mean {mean!r} and image_std "
                          f"{deviation!r}, expected three numbers each, deviations above 0")

@@ -33,6 +33,9 @@ class ConvNorm(nn.Module):
         fan_in, kernel: expected input channels and side of the kernel.
     """
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, state: State, conv: str, norm: str, fan_in: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         weight = state.take(f"{conv}.weight", None, fan_in, kernel, kernel)
@@ -83,8 +86,9 @@ def stages(state: State, fan_in: int, pooled: bool) -> tuple[nn.ModuleList, int]
     for i, depth in enumerate(DEPTHS):
         layer = nn.Sequential()
         for j in range(depth):
-            layer.append(Bottleneck(state, f"layer{i + 1}.{j}", fan_in, 2 if i and not j else 1, pooled))
-            fan_in = layer[-1].fan_out
+            block = Bottleneck(state, f"layer{i + 1}.{j}", fan_in, 2 if i and not j else 1, pooled)
+            layer.append(block)
+            fan_in = block.fan_out
         layers.append(layer)
     return layers, fan_in
 

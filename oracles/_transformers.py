@@ -57,7 +57,7 @@ class TransformersExtractor(FeatureExtractor):
         files = weight_files(folder, self.name)
         check_sha256(files, sha256, self.name)
         cls, options = self.architecture(transformers, settings)
-        self.network = _load(transformers, cls, options, folder, files, self.name)
+        self.network: Any = _load(transformers, cls, options, folder, files, self.name)  # its class is the library's
         self.width, stride = self.sizes(self.network.config)
         self.preprocess = from_settings(preprocessor, input_size, stride, self.name)
         self._version = transformers.__version__
@@ -117,11 +117,15 @@ def fetch(weights: str, revision: str | None, who: str) -> Path:
     from huggingface_hub import snapshot_download  # a dependency of transformers
     offline = any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
                   for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
-    options = {"revision": revision, "local_files_only": offline}
+
+    def bring(patterns: tuple[str, ...]) -> Path:
+        return Path(snapshot_download(weights, revision=revision, local_files_only=offline,
+                                      allow_patterns=[*_SETTINGS, *patterns]))
+
     try:
-        folder = Path(snapshot_download(weights, allow_patterns=[*_SETTINGS, *_SAFE], **options))
+        folder = bring(_SAFE)
         if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(weights, allow_patterns=[*_SETTINGS, *_TORCH], **options))
+            folder = bring(_TORCH)
     except Exception as error:  # the hub's client has errors of many families
         reason = "offline, and not in the local cache" if offline else str(error).strip().splitlines()[0]
         raise ValueError(f"extractor {who}: {weights} is no folder here and could not be fetched from the hub "
@@ -156,7 +160,7 @@ def _read_json(path: Path, who: str) -> dict[str, Any]:
         raise ValueError(f"extractor {who}: {path} is not valid JSON ({error})") from error
 
 
-def _load(transformers: ModuleType, cls: type, options: dict[str, Any], folder: Path, files: list[Path],
+def _load(transformers: ModuleType, cls: Any, options: dict[str, Any], folder: Path, files: list[Path],
           who: str) -> nn.Module:
     """The network in float32. Raises ValueError if a tensor is missing or of another shape."""
     try:

@@ -14,6 +14,14 @@ class AttributeOracle(nn.Module, ABC):
         names: the M attributes, CelebA's names.
         readable: [M] bool; False where balanced accuracy on decorrelated held-out images is under 0.9: what cannot be
             seen cannot be scored, so those attributes are left out of M, ranks and means.
+
+    >>> import torch
+    >>> from oracles.registry import oracle
+    >>> scorer = oracle("scorer")
+    >>> len(scorer.names), scorer.names[:2]
+    (39, ('5_o_Clock_Shadow', 'Arched_Eyebrows'))
+    >>> scorer.logits(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 39])
     """
 
     names: tuple[str, ...]
@@ -38,6 +46,21 @@ class FeatureExtractor(nn.Module, ABC):
     Attributes:
         name: as in suites and tables.
         width: F, the number of features.
+
+    >>> import torch
+    >>> class MeanColour(FeatureExtractor):
+    ...     name, width = "mean-colour", 3
+    ...     def __init__(self, input_size: int = 32) -> None:
+    ...         super().__init__()
+    ...         self.eval()
+    ...     def features(self, images):
+    ...         return images.mean((2, 3))
+    ...     def maps(self, images):
+    ...         return [images]
+    ...     def fingerprint(self):
+    ...         return "0" * 64  # nothing is learned, so nothing can differ
+    >>> MeanColour().features(torch.ones(2, 3, 8, 8)).shape
+    torch.Size([2, 3])
     """
 
     name: str = ""

@@ -15,8 +15,12 @@ def balanced_accuracy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     The interval is normal, from binomial rates with half a success and half a failure added (Jeffreys' prior): at
     a hundred per cent it does not shrink to nothing. NaN where a column of ``labels`` has one value only.
+
+    >>> logits, labels = torch.tensor([[1.0], [1.0], [-1.0], [1.0]]), torch.tensor([[True], [True], [False], [False]])
+    >>> balanced_accuracy(logits, labels)[0]  # every positive is found, and half of the others
+    tensor([0.7500], dtype=torch.float64)
     """
-    rates, variance = [], 0
+    rates, variance = [], torch.zeros(labels.shape[1], dtype=torch.float64, device=labels.device)
     for truth in (True, False):
         rows = labels == truth
         n, hits = rows.sum(0).double(), (rows & ((logits > 0) == truth)).sum(0).double()
@@ -96,11 +100,19 @@ def _data_words(card: dict) -> tuple[str, str, str]:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of right answers at probability 0.5, the mean over attributes."""
+    """Share of right answers at probability 0.5, the mean over attributes.
+
+    >>> accuracy(torch.tensor([[1.0], [-1.0]]), torch.tensor([[True], [True]]))
+    0.5
+    """
     return ((logits > 0) == labels).double().mean().item()
 
 
 def log_odds(labels: Tensor) -> Tensor:
-    """log(p / (1 - p)) [M] of each attribute's rate p, half an image added on either side."""
+    """log(p / (1 - p)) [M] of each attribute's rate p, half an image added on either side.
+
+    >>> log_odds(torch.tensor([[True], [False]]))
+    tensor([0.], dtype=torch.float64)
+    """
     count, n = labels.sum(0).double(), len(labels)
     return torch.log((count + 0.5) / (n - count + 0.5))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from methods.registry import UnknownName, did_you_mean
-from oracles._preprocessing import resample
+from oracles._preprocessing import channels_last, resample
 from oracles.base import AttributeOracle
 from results.fingerprint import state_fingerprint
 
@@ -114,11 +115,12 @@ def _resnet(blocks: tuple[int, ...], expansion: int, n_attributes: int, norm: bo
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(fan_in, n_attributes))
 
 
-ARCHITECTURES = {"scorer": _residual_network, "teacher": _separable_network}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"scorer": _residual_network, "teacher": _separable_network}
 """The shipped classifiers."""
 
-NETWORKS = {"resnet50": partial(_resnet, (3, 4, 6, 3), 4), "resnet18": partial(_resnet, (2, 2, 2, 2), 1),
-            "small": _residual_network}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "resnet50": partial(_resnet, (3, 4, 6, 3), 4), "resnet18": partial(_resnet, (2, 2, 2, 2), 1),
+    "small": _residual_network}
 """Networks for other data: (number of attributes, with batch norm, resolution) -> module."""
 
 
@@ -144,7 +146,7 @@ class AttributeClassifier(AttributeOracle):
                  card: dict | None = None, resolution: int = RESOLUTION) -> None:
         super().__init__()
         # channels_last: a fifth faster on a CPU for the 3x3 network, three times for the separable one.
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network = channels_last(network.eval().requires_grad_(False))
         self.names, self.readable, self.card = tuple(names), tuple(readable), card or {}
         self.resolution = resolution
 

@@ -27,6 +27,16 @@ class AttentionPool(nn.Module):
         side: S. Position embeddings of another side are resampled (bicubic).
     """
 
+    q_weight: Tensor
+    q_bias: Tensor
+    k_weight: Tensor
+    k_bias: Tensor
+    v_weight: Tensor
+    v_bias: Tensor
+    c_weight: Tensor
+    c_bias: Tensor
+    places: Tensor
+
     def __init__(self, state: State, channels: int, side: int) -> None:
         super().__init__()
         if channels % _HEAD:

@@ -170,6 +170,13 @@ def train_density_ratio(reference: Tensor, client: Tensor, loss: str = "kliep", 
     Raises:
         ValueError: pools of different width, empty or not finite; an unknown loss.
         RuntimeError: the loss is not finite.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> reference, client = torch.randn(64, 4, generator=rng), torch.randn(64, 4, generator=rng) + 2
+    >>> ratio = train_density_ratio(reference, client, steps=20)
+    >>> of_reference, of_client = (ratio.ratios(rows)[:, 0].mean() for rows in (reference, client))
+    >>> bool(of_reference > of_client)  # p_reference / p_client
+    True
     """
     if reference.ndim != 2 or client.ndim != 2 or reference.shape[1:] != client.shape[1:]:
         raise ValueError(f"train_density_ratio: expected features [n, F] of one F, got {tuple(reference.shape)} "

@@ -62,6 +62,9 @@ class _Conv(nn.Module):
     padding give the same numbers without a padded copy of the image.
     """
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, weights: dict[str, Tensor], conv: str, norm: str, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         weight = weights[f"{conv}.weight"]
@@ -146,7 +149,8 @@ class EfficientNetLite0(FeatureExtractor):
 
         Only the first ``count`` are computed.
         """
-        x, found = self._start(images), []
+        x = self._start(images)
+        found: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i == _LAST_STAGE[count - 1] + 1:
                 break

@@ -30,7 +30,8 @@ def check(name: str, params: dict[str, object] | None = None) -> type[FeatureExt
         ValueError: a parameter is missing or of another type.
     """
     cls, params = pick(name, "extractor", *load_all()), params or {}
-    known, types = inspect.signature(cls).parameters, get_type_hints(cls.__init__)
+    known, types = inspect.signature(cls).parameters, get_type_hints(
+        cls.__init__)  # type: ignore[misc] # of this very class, no instance of a subclass
     for key, value in params.items():
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("parameter", key, list(known)))
@@ -61,5 +62,8 @@ def oracle(name: str, device: torch.device | str = "cpu") -> AttributeOracle:
 
     Raises:
         UnknownName: no such oracle; the message names the nearest. ValueError: its weights are missing or altered.
+
+    >>> oracle("teacher").names[-1]
+    'Young'
     """
     return load_oracle(name, device)

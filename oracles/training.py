@@ -28,6 +28,7 @@ from benchmarks.data.faces import faces
 from benchmarks.data.image_set import TEST, TRAIN, ImageSet
 from benchmarks.training.distributed import Group
 from methods.registry import did_you_mean
+from oracles._preprocessing import channels_last
 from oracles.cards import accuracy, balanced_accuracy, card_table, data_hash, is_readable, log_odds, readings
 from oracles.classifier import ARCHITECTURES, NETWORKS, RESOLUTION, AttributeClassifier
 
@@ -80,7 +81,7 @@ def augment(images: Tensor, rng: torch.Generator) -> Tensor:
     padded = F.pad(images, (0, 0, 1, 1), mode="replicate")
     images = images * (1 - 2 * side) + side * (padded[..., :-2, :] + padded[..., 2:, :])
     if device.type != "cpu":  # noise is drawn on the device, from a seed drawn on the CPU
-        seed = torch.randint(2**62, (), generator=rng).item()
+        seed = int(torch.randint(2**62, (), generator=rng))
         noise = torch.randn(images.shape, generator=torch.Generator(device).manual_seed(seed), device=device)
     else:
         noise = torch.randn(images.shape, generator=rng)
@@ -95,7 +96,9 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
         layers: list[nn.Module] = []
         for layer in owner:
             if isinstance(layer, nn.BatchNorm2d):
-                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+                before = layers[-1]
+                assert isinstance(before, nn.Conv2d)  # as the networks here are built
+                layers[-1] = fuse_conv_bn_eval(before, layer)
             else:
                 layers.append(layer)
         owner._modules.clear()
@@ -140,7 +143,7 @@ def _learn(course: _Course, out_dir: Path, progress: Callable[[int, int], None])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(course.seed)  # initial weights; the only draw not from an explicit source
         network = course.build(len(course.names), norm=True)
-    network = network.to(device=device, memory_format=torch.channels_last)
+    network = channels_last(network.to(device))
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
@@ -275,10 +278,13 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     group = group or Group()
     if network not in NETWORKS:
         raise ValueError(did_you_mean("network", network, list(NETWORKS)))
+    if Path(name).name != name or "\\" in name:
+        raise ValueError(f"train_oracle: the name {name!r} would become a path; expected a plain file name, without "
+                         "folders")
     train, test = data.part(TRAIN), data.part(TEST)
     if not data.names or not len(train) or not len(test):
         raise ValueError(f"train_oracle: {data.title} has {len(data.names)} attributes, {len(train)} training and "
-                         f"{len(test)} test images; an oracle needs some of each")
+                         f"{len(test)} test images; an oracle needs some of each. {_how(bool(data.names))}")
     batch = min(batch, len(train))
     if epochs < 1 or batch < 2:
         raise ValueError(f"train_oracle: epochs={epochs} and a batch of {batch}; expected at least 1 and 2")
@@ -314,6 +320,14 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     return _ship(course, trained, out_dir, {"what": f"multi-label attribute classifier, {data.title}",
                                             "network": network, "resolution": data.resolution,
                                             "readable_from": readable_from}, {**settings, "images": len(train)}, report)
+
+
+def _how(has_attributes: bool) -> str:
+    if not has_attributes:
+        return ("Give a list of attributes with --attributes, or put it at the top of the folder or zip as "
+                "attributes.csv: a column of file names, then a column of 1 and 0 for each attribute")
+    return ("The list's column partition says which images are for training (0), validation (1) and testing (2); "
+            "without it every tenth is for testing")
 
 
 def _ship(course: _Course, network: nn.Module, out_dir: Path, facts: dict, training: dict,

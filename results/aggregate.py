@@ -26,7 +26,13 @@ Chance = Callable[[str, str, Sequence[Pair], int], "tuple[float, float, float] |
 
 @dataclass(frozen=True)
 class Entry:
-    """What a table has a line for."""
+    """What a table has a line for.
+
+    >>> Entry("sefa", variant="rows").label()
+    'sefa[rows]'
+    >>> Entry("xga", by_index=True).label()
+    'xga, by index'
+    """
 
     method: str
     variant: str = ""
@@ -108,18 +114,29 @@ def group_of(protocol: str) -> str:
     """Which protocols stand in one table: a method's own pairing by index beside everybody's greedy one.
 
     "headline", "centred" or "published"; a protocol of its own (``published-paper``) is its own group.
+
+    >>> group_of("greedy"), group_of("published-index"), group_of("published-paper")
+    ('headline', 'published', 'published-paper')
     """
     return _GROUPS.get(protocol, protocol)
 
 
 def gan_order(names: Iterable[str]) -> list[str]:
-    """The paper's order first, then the others alphabetically."""
+    """The paper's order first, then the others alphabetically.
+
+    >>> gan_order(["mine", "no_hats", "full"])
+    ['full', 'no_hats', 'mine']
+    """
     names = set(names)
     return [g for g in GANS if g in names] + sorted(names - set(GANS))
 
 
 def entry_order(entries: Iterable[Entry]) -> list[Entry]:
-    """The floor (random) first, then alphabetically, the ceiling (interfacegan) last."""
+    """The floor (random) first, then alphabetically, the ceiling (interfacegan) last.
+
+    >>> [entry.method for entry in entry_order([Entry("xga"), Entry("interfacegan"), Entry("random")])]
+    ['random', 'xga', 'interfacegan']
+    """
     place = {FLOOR: 0, CEILING: 2}
     return sorted(set(entries), key=lambda e: (place.get(e.method, 1), e.method, e.variant, e.extractor, e.by_index))
 

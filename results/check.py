@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from results import places
 from results.aggregate import Pair, without_controls
 from results.rows import CONTEXT
 from results.store import write_atomically
@@ -97,7 +98,9 @@ def read_reference(path: Path | str) -> pd.DataFrame:
     """A reference file's content. Raises BadReference if it is none."""
     path = Path(path)
     if not path.is_file():
-        raise BadReference(f"{path}: no reference file there; make one from a run that is known to be good")
+        shipped = ", ".join(sorted(file.stem for file in places.REFERENCES.glob("*.csv")))
+        raise BadReference(f"{path}: no reference file there; make one from a run that is known to be good (--write), "
+                           f"or take a shipped one: {shipped}")
     frame = pd.read_csv(path, keep_default_na=False, dtype=str)
     if tuple(frame.columns) != COLUMNS:
         raise BadReference(f"{path}: not a reference file of this version: it has the columns "
@@ -146,7 +149,11 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: dict[str, type],
 
 
 def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tuple[float, float]) -> tuple[float, str]:
-    """(what a mean may lose, where that comes from) for a score that is not a closed form."""
+    """(what a mean may lose, where that comes from) for a score that is not a closed form.
+
+    >>> tolerance("alignment", mean=0.5, seed_sd=0.02, half=0.01, bounds=(-1.0, 1.0))
+    (0.06, '3 times the spread over seeds')
+    """
     low, high = bounds
     floor = FLOORS.get(metric, 0.03 * (high - low) if math.isfinite(high - low) else 0.05 * abs(mean))
     return max((floor, "the metric's floor"), (SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"),

@@ -91,7 +91,11 @@ def to_text(table: Table) -> str:
 
 
 def latex(text: str) -> str:
-    """``text`` with every character that LaTeX would trip over escaped; others outside ASCII and Latin-1 become "?"."""
+    """``text`` with every character that LaTeX would trip over escaped; others outside ASCII and Latin-1 become "?".
+
+    >>> latex("4 ≈ 5")
+    '4 ? 5'
+    """
     out = (_LATEX.get(c, c if ord(c) < 256 and c.isprintable() else "?") for c in text)
     return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", "".join(out))
 

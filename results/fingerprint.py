@@ -9,7 +9,14 @@ from torch import nn
 
 
 def state_fingerprint(module: nn.Module, *extra: object) -> str:
-    """sha256 (hex) over names, shapes, types and bytes of a module's state and the ``repr`` of ``extra``."""
+    """sha256 (hex) over names, shapes, types and bytes of a module's state and the ``repr`` of ``extra``.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> before = state_fingerprint(layer)
+    >>> _ = nn.init.zeros_(layer.bias)
+    >>> state_fingerprint(layer) == before
+    False
+    """
     digest = hashlib.sha256(repr(extra).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

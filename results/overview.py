@@ -300,4 +300,3 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
     return Table("costs", "What it cost", frame, pd.DataFrame(data), caption,
                  (*notes, "Seconds: what making the artifacts took, on one worker, also where the store had them "
                           "already and nothing was made again; images: synthesised in this run."))
-

@@ -23,7 +23,11 @@ ours is another method (its own paper's, not the release's variant), on other GA
 
 
 def load(name: str) -> pd.DataFrame:
-    """The numbers of ``results/published/<name>.csv``. Raises FileNotFoundError naming those there are."""
+    """The numbers of ``results/published/<name>.csv``. Raises FileNotFoundError naming those there are.
+
+    >>> load("xga_pairwise").columns[:3].tolist()
+    ['source', 'table', 'metric']
+    """
     path = FOLDER / f"{name}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"no published numbers {name!r}; there are "

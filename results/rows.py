@@ -43,6 +43,14 @@ def make_rows(rows: Iterable[dict]) -> pd.DataFrame:
 
     Raises:
         RowsError: see ``validate``; also a key that is no column.
+
+    >>> row = {"suite": "mine", "version": 1, "profile": "smoke", "zoo": "mini", "metric": "effect", "seed": 0,
+    ...        "protocol": "headline", "method": "sefa", "reference": "full", "value": 0.4}
+    >>> make_rows([row])[["method", "reference", "value", "status"]].values.tolist()
+    [['sefa', 'full', 0.4, 'ok']]
+    >>> make_rows([row | {"value": float("inf")}])
+    Traceback (most recent call last):
+    results.rows.RowsError: ... an ok row has a finite value ...
     """
     rows = list(rows)
     unknown = sorted({key for row in rows for key in row} - set(COLUMNS))

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from results import places
 from results.code_hash import code_hash
 from results.locks import lock
-
-DEFAULT = Path(__file__).parent / "store"
-VARIABLE = "DIRBENCH_STORE"
 
 
 class StoreError(ValueError):
@@ -54,7 +52,14 @@ class Step:
 
 
 def images_of(steps: Iterable[Step]) -> int:
-    """Images that making all of ``steps`` synthesises: a step once, and what is made in one pass from the same ones."""
+    """Images that making all of ``steps`` synthesises: a step once, and what is made in one pass from the same ones.
+
+    >>> apart = [Step("pool", ("results.rows",), {"gan": gan}, images=100) for gan in ("full", "no_hats")]
+    >>> images_of(apart)
+    200
+    >>> images_of(Step("pool", ("results.rows",), {"of": n}, images=100, one_pass="full") for n in (1, 2))
+    100
+    """
     passes: dict[str, int] = {}
     for step in steps:
         name = step.one_pass or step.key
@@ -72,11 +77,11 @@ class Store:
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = Path(root or os.environ.get(VARIABLE) or DEFAULT)
+        self.root = places.store(root)
         self._whole: dict[str, list[tuple[int, int]]] = {}  # key -> size and time of its files when they were read
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"the store {self.root} is a file, expected a folder (or a new name); choose another with "
-                             f"--store or {VARIABLE}")
+                             f"--store or {places.STORE_VARIABLE}")
         try:
             for name in ("locks", "work"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,7 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written to ({error.strerror}); "
-                             f"choose another with --store or {VARIABLE}") from error
+                             f"choose another with --store or {places.STORE_VARIABLE}") from error
 
     def path(self, step: Step) -> Path:
         """Where the artifact of ``step`` is or will be."""

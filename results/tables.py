@@ -147,7 +147,11 @@ class Source:
 
 
 def zoo_words(zoo: str) -> str:
-    """How a zoo is named in every caption: numbers of rendered faces must never pass for CelebA's."""
+    """How a zoo is named in every caption: numbers of rendered faces must never pass for CelebA's.
+
+    >>> zoo_words("mini"), zoo_words("celeba")
+    ('mini zoo (rendered faces)', 'zoo celeba')
+    """
     if zoo == "mini":
         return "mini zoo (rendered faces)"
     return f"mini zoo (rendered faces), {zoo}" if zoo.startswith("mini") else f"zoo {zoo}"
@@ -159,7 +163,11 @@ def wrap(gan: str) -> str:
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """``value`` as text; empty for NaN; no negative zero."""
+    """``value`` as text; empty for NaN; no negative zero.
+
+    >>> number(-0.0001), number(0.5, sign=True), number(float("nan"))
+    ('0.000', '+0.500', '')
+    """
     if not math.isfinite(value):
         return ""
     text = f"{value:{'+' if sign else ''},.{digits}f}"
@@ -167,7 +175,11 @@ def number(value: float, digits: int = 3, sign: bool = False) -> str:
 
 
 def with_interval(value: float, low: float, high: float, digits: int = 3, sign: bool = False) -> str:
-    """``value [low, high]``; without the bracket where there is no interval; "–" where there is no value."""
+    """``value [low, high]``; without the bracket where there is no interval; "–" where there is no value.
+
+    >>> with_interval(0.5, 0.49, 0.51), with_interval(0.5, 0.3, 0.7)
+    ('0.500 [0.490, 0.510]', '0.500 [0.30, 0.70]')
+    """
     if not math.isfinite(value):
         return NOT_APPLICABLE
     fine = digits if high - low < 0.05 else min(digits, 2)

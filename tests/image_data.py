@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from benchmarks.data.attributes import CELEBA_ATTRIBUTES, DRAWN
@@ -49,3 +54,47 @@ def idx_bytes(array: np.ndarray) -> bytes:
     """An IDX file of a uint8 array."""
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return b"\0\0\x08" + bytes([array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+def ramp(seed: int = 0, side: int = 16) -> np.ndarray:
+    """uint8 [side, side, 3]: from one colour to another, two others for each seed."""
+    low, high = np.random.default_rng(seed).integers(0, 256, (2, 3))
+    return np.linspace(low, high, side).round().astype(np.uint8)[:, None].repeat(side, 1)
+
+
+def encoded(image: np.ndarray | Image.Image, kind: str = "PNG", **settings) -> bytes:
+    """An image file's bytes."""
+    out = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(out, kind, **settings)
+    return out.getvalue()
+
+
+def deep_png(values: np.ndarray, colour: int, more: bytes = b"") -> bytes:
+    """A PNG of 16 bits: ``values`` [H, W] or [H, W, channels], PNG's number of the kind of colour, further chunks."""
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + more + png_chunk(b"IDAT", zlib.compress(rows))
+            + png_chunk(b"IEND", b""))
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG, with its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def put(path: Path, raw: bytes | str) -> Path:
+    """Writes a file, and the folders that it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
+    return path
+
+
+def put_ramps(folder: Path, names: Iterable[str]) -> None:
+    """A PNG of ``ramp(i)`` under the i-th name."""
+    for seed, name in enumerate(names):
+        put(folder / name, encoded(ramp(seed)))
+
+
+def ramps(n: int) -> torch.Tensor:
+    """What is decoded from ``put_ramps`` at 16 pixels: uint8 [n, 3, 16, 16]."""
+    return torch.from_numpy(np.stack([ramp(seed).transpose(2, 0, 1) for seed in range(n)]))

@@ -13,14 +13,14 @@ import torch
 from image_data import idx_bytes, write_celeba, zip_images
 from PIL import Image
 
-from benchmarks.data import decoding
+from benchmarks.data import decoding, sources
 from benchmarks.data.attributes import CELEBA_ATTRIBUTES, DRAWN
 from benchmarks.data.celeba import celeba
-from benchmarks.data.decoding import DataError
 from benchmarks.data.faces import faces
 from benchmarks.data.folder import folder
 from benchmarks.data.idx import idx, is_idx
 from benchmarks.data.image_set import TEST, TRAIN, VALIDATION, Rows
+from benchmarks.data.sources import DataError
 from benchmarks.data.subsets import SUBSETS
 
 N = 30
@@ -206,7 +206,7 @@ def test_damaged_and_hostile_archives_are_refused(data, tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # unpacks to more than it should
         for i in range(N):
             archive.writestr(f"../../{i + 1:06d}.jpg", bytes(100_000))
-    monkeypatch.setattr(decoding, "LARGEST_FILE", 50_000)
+    monkeypatch.setattr(sources, "LARGEST_FILE", 50_000)
     with pytest.raises(DataError, match="unpacks to more than an image file should"):
         celeba(data, 16, cache=tmp_path / "cache")
     assert not list(tmp_path.parent.glob("0*.jpg")), "names in an archive are names, not paths"

@@ -115,7 +115,7 @@ def images():
 @pytest.mark.parametrize("stop", [8, 24])
 def test_a_resumed_sngan_equals_an_uninterrupted_one(tmp_path, images, stop):
     def run(folder, until):
-        return train_gan("x", 1, tmp_path / folder, images, until=until, config=TINY_SN, trainer=SnTrainer)
+        return train_gan("x", 1, tmp_path / folder, images, until=until, config=TINY_SN, kind=SnTrainer)
 
     whole = run("whole", 48)
     run("parts", stop)

@@ -3,11 +3,12 @@
 import re
 import shlex
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 import yaml
-from image_data import write_celeba
+from image_data import idx_bytes, put, put_ramps, write_celeba
 from strangers import write_network, write_oracle
 from tiny import ROOT, profile
 from together import TINY
@@ -15,7 +16,7 @@ from together import TINY
 from benchmarks.cli import main
 from benchmarks.data.attributes import CELEBA_ATTRIBUTES
 from benchmarks.generators.zoo import Zoo
-from benchmarks.training import data_zoo
+from benchmarks.training import data_zoo, sngan
 
 PAGE = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8")
 GOLDEN = ROOT / "tests/golden"
@@ -40,6 +41,11 @@ def place(tmp_path_factory):
     write_network(folder, "mynet")
     np.save(folder / "z.npy", np.random.default_rng(0).normal(size=(4, 32)).astype(np.float32))
     write_celeba(folder / "celeba", 500, mix="decorrelated")  # some of each subset in the test part
+    names = [f"a/{i:03}.png" for i in range(64)]
+    put_ramps(folder / "images", names)
+    put(folder / "labels.csv", "file,Smiling\n" + "".join(f"{name},{i // 2 % 2}\n" for i, name in enumerate(names)))
+    for kind, array in (("images-idx3", np.zeros((64, 28, 28))), ("labels-idx1", np.arange(64) % 10)):
+        put(folder / "MNIST/raw" / f"train-{kind}-ubyte", idx_bytes(array))
     (folder / "oracles").mkdir()
     write_oracle(folder / "oracles", "resnet50", CELEBA_ATTRIBUTES)  # stands in for an hour of training
     profile(folder)
@@ -52,6 +58,7 @@ def test_every_command_runs(command, place, monkeypatch):
     monkeypatch.setenv("DIRBENCH_STORE", str(place / "store"))
     monkeypatch.setattr(data_zoo, "celeba_config", lambda resolution, device: TINY)
     monkeypatch.setattr(data_zoo, "RESOLUTIONS", (16,))
+    monkeypatch.setattr(sngan, "SnConfig", partial(sngan.SnConfig, widths=(8,) * 4, d_width=8, batch=16))
     words = shlex.split(command.replace("--resolution 64", "--resolution 16").replace("celeba64", "celeba16"))
     kind = words[0]
     if kind in ("--suite", "audit"):

@@ -73,11 +73,13 @@ class Subjects:
         return self._subjects[name].generator.to(device)
 
 
-def find_subject(given: str) -> Subject:
+def find_subject(given: str, key: str | None = None) -> Subject:
     """The generator that a checkpoint file, a YAML specification, ``module:Class`` or ``zoo:gan`` names.
 
     A file that is one of the mini zoo's, wherever it lies, is that zoo's GAN.
 
+    Args:
+        key: the generator's place in the file, if ``given`` is a checkpoint file that does not make it clear.
     Raises:
         ZooError, CheckpointError, SpecError: it cannot be had; a sentence says why.
         ValueError: it has classes and none was chosen.
@@ -85,7 +87,7 @@ def find_subject(given: str) -> Subject:
     place, _, gan = given.rpartition(":")
     if place and not Path(given).exists() and (place in NAMED or Path(place, MANIFEST).is_file()):
         return _subject(given, load_zoo(place), gan, place)
-    alone = Zoo(*_brought_along(given))
+    alone = Zoo(*_brought_along(given, key))
     identity = alone.hash(ALONE)
     for name in NAMED:
         zoo = load_zoo(name)
@@ -106,18 +108,18 @@ def _subject(given: str, zoo: Zoo, gan: str, place: str | None) -> Subject:
                    {file.name: sha256_of(file)} if file else {}, **of_zoo)
 
 
-def _brought_along(given: str) -> tuple[Path, Mapping[str, Any]]:
+def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]]:
     """(folder, manifest) of a zoo with the one generator ``ALONE``."""
     path, folder = Path(given), Path()
     if path.suffix in (".yaml", ".yml") and path.is_file():
         spec = dict(read_spec(path))
         weights = spec.get("checkpoint")
         folder = path.parent if "module" in spec or (path.parent / str(weights)).exists() else folder
-        own = ("checkpoint", "family")
+        own = ("checkpoint", "checkpoint_key", "family")
         entry = {"generator": spec} if "module" in spec else {
             **{k: spec[k] for k in own if k in spec}, "settings": {k: v for k, v in spec.items() if k not in own}}
     elif path.exists():
-        entry = {"file": given}
+        entry = {"file": given, "checkpoint_key": key}
     elif ":" in given:
         entry = {"generator": {"module": given}}
     else:

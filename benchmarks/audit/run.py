@@ -31,24 +31,26 @@ Say = Callable[[str], None]
 
 def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: Extractor,
           control: tuple[str, str] | None, profile: Profile, seed: int, steps: int | None, device: str, store: str,
-          command: list[str], say: Say = lambda text: None) -> dict:
+          command: list[str], say: Say = lambda text: None, key: str | None = None) -> dict:
     """Audits client ``given[1]`` against reference ``given[0]``, writes ``out`` and returns what audit.json holds.
 
     Args:
         control: two generators of the same data; None for the zoo's own pair where there is one.
         oracle: see ``inputs.find_judge``.
         say: told what is being done.
+        key: the generator's place in each of the files ``given``, where they do not make it clear.
     Raises:
         ValueError, RuntimeError: something cannot be read, used or written; a sentence says what to do.
     """
     with audit_folder(out, (RECORD, "audit.md", *(f"{kind}.png" for kind in KINDS))) as folder:
-        return _audit(given, folder, oracle, extractor, control, profile, seed, steps, device, store, command, say)
+        subjects = [find_subject(one, key) for one in given]
+        return _audit(given, subjects, folder, oracle, extractor, control, profile, seed, steps, device, store, command,
+                      say)
 
 
-def _audit(given: tuple[str, str], out: Path, oracle: str | None, extractor: Extractor,
+def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: str | None, extractor: Extractor,
            control: tuple[str, str] | None, profile: Profile, seed: int, steps: int | None, device: str, store: str,
            command: list[str], say: Say) -> dict:
-    subjects = [find_subject(one) for one in given]
     if subjects[0].hash == subjects[1].hash:
         raise ValueError(f"{given[0]} and {given[1]} are the same generator: there is nothing to compare")
     control = control or default_control(*subjects)

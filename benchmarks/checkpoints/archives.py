@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.checkpoints.errors import CheckpointError
 
-ENDINGS = (".pkl", ".pt", ".pth", ".safetensors")
-MAX_MEMBERS, MAX_NAME = 100_000, 300
+ENDINGS = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar", ".bin", ".safetensors")
+STARTS = (b"PK\3\4", b"\x80")  # of a torch file and of a pickle, whatever its name
+MAX_MEMBERS, MAX_NAME, MAX_LOOKED_INTO = 100_000, 300, 100
 MAX_BYTES, BLOCK = 8 << 30, 512
 MAX_RATIO = 100  # weights are noise to a compressor: more than this is a bomb
 Info = TypeVar("Info", zipfile.ZipInfo, tarfile.TarInfo)
@@ -38,13 +39,19 @@ def check_names(infos: Iterable[Info]) -> list[Info]:
     return list(out.values())
 
 
-def one_checkpoint(names: Iterable[str]) -> str:
-    """The one name that is a checkpoint's."""
-    found = [name for name in names if name.lower().endswith(ENDINGS)]
+def one_checkpoint(names: Iterable[str], start: Callable[[str], bytes]) -> str:
+    """The one name that is a checkpoint's: by its ending, or else by the file's first bytes, which ``start`` gives.
+
+    What a Mac puts beside each file (``__MACOSX/._name``) is none.
+    """
+    names = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")
+             and not name.rpartition("/")[2].startswith(".")]
+    found = ([name for name in names if name.lower().endswith(ENDINGS)]
+             or [name for name in names[:MAX_LOOKED_INTO] if start(name).startswith(STARTS)])
     if len(found) != 1:
-        held = ", ".join(name[:60] for name in found[:4]) or "none"
-        raise CheckpointError(f"is an archive with {len(found)} checkpoints ({held}); expected one file ending in "
-                              f"{', '.join(ENDINGS)}: unpack the one that is meant")
+        held = ", ".join(name[:60] for name in (found or names)[:4]) or "no file"
+        raise CheckpointError(f"is an archive with {len(found)} checkpoints (it has {held}); expected one file ending "
+                              f"in {', '.join(ENDINGS)}: unpack the one that is meant")
     return found[0]
 
 
@@ -57,7 +64,12 @@ def from_zip(source: Path | bytes) -> tuple[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             infos = {info.filename: info for info in check_names(archive.infolist())}
-            info = infos[one_checkpoint(infos)]
+
+            def start(name: str) -> bytes:
+                with archive.open(infos[name]) as stream:
+                    return stream.read(8)
+
+            info = infos[one_checkpoint(infos, start)]
             if info.flag_bits & 1:
                 raise CheckpointError(f"holds {info.filename!r} encrypted; unpack it first")
             limit = min(MAX_BYTES, MAX_RATIO * max(info.compress_size, 1) + 4096)
@@ -81,7 +93,8 @@ def from_tar(source: Path | bytes) -> tuple[str, bytes]:
     Headers are walked here, 512 bytes at a time and always forwards: odd ones have sent Python's tar reader in circles.
     """
     with (io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")) as stream:
-        total, places = stream.seek(0, io.SEEK_END), {}
+        total = stream.seek(0, io.SEEK_END)
+        places: dict[tarfile.TarInfo, int] = {}
         at = 0
         while at < total:
             stream.seek(at)
@@ -103,7 +116,12 @@ def from_tar(source: Path | bytes) -> tuple[str, bytes]:
                 places[info] = at + BLOCK
             at += BLOCK + -(-info.size // BLOCK) * BLOCK
         infos = {info.name: info for info in check_names(places)}
-        info = infos[one_checkpoint(infos)]
+
+        def start(name: str) -> bytes:
+            stream.seek(places[infos[name]])
+            return stream.read(8)
+
+        info = infos[one_checkpoint(infos, start)]
         if info.size > MAX_BYTES:
             raise CheckpointError(f"declares {info.size} bytes for {info.name!r}; at most {MAX_BYTES} are read")
         stream.seek(places[info])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,22 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from benchmarks.checkpoints import archives, pickles, torch_files
+from benchmarks.checkpoints.choosing import Found, choose
 from benchmarks.checkpoints.errors import CheckpointError
+from benchmarks.checkpoints.machine import Opaque
 
-NVIDIA, TORCH, SAFETENSORS = "NVIDIA network snapshot", "torch", "safetensors"
-WRAPPERS = ("g_ema", "G_ema", "generator_smooth", "netG_ema", "params_ema", "ema", "generator", "netG", "G", "g",
-            "state_dict", "params", "model")  # averaged weights before the last ones
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+NVIDIA, TORCH, SAFETENSORS, PICKLE = "NVIDIA network snapshot", "torch", "safetensors", "pickle"
 BESIDE = "extras."  # tensors beside the state, in a file that `convert` wrote
-OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-MAX_BYTES = 8 << 30
-MAX_WRAPPED = 4
+OLD_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number as a pickle, which files before 1.6 begin with
+OLD_PICKLE = re.compile(rb"\((dp|lp|c|i)|[}\]]q|c[A-Za-z_][\w.]*\n")  # protocols 0 and 1, Python 2's own choice
+MAX_BYTES, MAX_BESIDE = 8 << 30, 1000
 _STARTS = ((b"<", "a web page: the download was refused or has expired; fetch the file again"),
+           (b"{", "a text (JSON?): perhaps what a server answered instead of the file; fetch the file again"),
+           (b"\x00\x05\x16\x07", "a Mac's companion of a file (its name begins with ._): take the file itself"),
+           (b"\x93NUMPY", "an array of numpy: latents, perhaps, but no network"),
+           (b"\x89PNG", "a picture, no checkpoint"), (b"\xff\xd8\xff", "a picture, no checkpoint"),
+           (b"Rar!", "a RAR archive: unpack it first"), (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
+           (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first"),
            (b"version https://git-lfs", "a Git LFS pointer: fetch the real file with 'git lfs pull'"),
            (b"\x1f\x8b", "compressed with gzip: unpack it first"), (b"BZh", "compressed with bzip2: unpack it first"),
            (b"\xfd7zXZ", "compressed with xz: unpack it first"), (b"\x89HDF", "an HDF5 file (Keras?), not read here"))
@@ -39,8 +45,8 @@ class Checkpoint:
     Attributes:
         state: name -> dense tensor on the CPU, names without wrappers' prefixes.
         extras: what the file says beside them: ``class_name``, ``init_kwargs``, ``latent_avg``, settings, ...
-        kind: ``NVIDIA``, ``TORCH`` or ``SAFETENSORS``.
-        wrapper: where in the file the state lies (``"G_ema"``, ``"state_dict"``), or "".
+        kind: ``NVIDIA``, ``TORCH``, ``SAFETENSORS`` or ``PICKLE``.
+        wrapper: where in the file the state lies (``"G_ema"``, ``"state_dict.generator"``), or "".
         sha256: hex, of the whole file.
         path: of the file.
     """
@@ -53,27 +59,34 @@ class Checkpoint:
     path: Path = field(default=Path())
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
+def read_checkpoint(path: Path | str, key: str | None = None, names: Iterable[str] | None = None) -> Checkpoint:
     """The generator in a ``.pkl``, ``.pt``, ``.pth`` or ``.safetensors`` file, or in a zip or tar around one.
 
-    Its first bytes say what it is, not its name. No code of the file is run or imported, whatever it asks for.
+    Its first bytes say what it is, not its name. No code of the file is run or imported, whatever it asks for; which
+    network of it is the generator, :mod:`benchmarks.checkpoints.choosing` says.
 
+    Args:
+        key: the place of the network, where the file does not make it clear: ``"a.b"``, of keys and prefixes of names.
+        names: of the tensors that are needed, where they are known (an own network's).
     Raises:
         CheckpointError: no file, or one that is damaged, hostile, of an unknown kind, or without a generator.
     """
     path = Path(path)
     if not path.exists():
         raise CheckpointError(f"no checkpoint {path}: there is no such file")
+    if path.is_dir() and any(path.glob("**/data.pkl")):
+        raise CheckpointError(f"{path} is the folder of an unpacked torch file; use the .pt file itself, or pack the "
+                              f"folder again without compression: zip -0 -r model.pt {path.name}")
     if not path.is_file():
         raise CheckpointError(f"{path} is no file: name the checkpoint itself")
     try:
         digest = sha256_of(path)
-        kind, wrapper, state, extras = _read(path)
+        read = _read(path, key, names)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    return Checkpoint(state, extras, kind, wrapper, digest, path)
+    return Checkpoint(read.state, read.extras, read.kind, read.wrapper, digest, path)
 
 
 def sha256_of(path: Path) -> str:
@@ -85,11 +98,25 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-Read = tuple[str, str, dict[str, Tensor], dict[str, Any]]
+@dataclass(frozen=True)
+class _Tree:
+    """All that a file holds, what it says of itself, and what kind it is."""
+
+    value: Any
+    kind: str
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def _read(source: Path | bytes, inside: bool = False) -> Read:
-    """(kind, wrapper, state, extras), looking into an archive first."""
+@dataclass(frozen=True)
+class _Read:
+    state: dict[str, Tensor]
+    extras: dict[str, Any]
+    kind: str
+    wrapper: str
+
+
+def _read(source: Path | bytes, key: str | None, names: Iterable[str] | None, inside: bool = False) -> _Read:
+    """The generator, looking into an archive first."""
     start = _start(source)
     unpack = None
     if start[:2] == b"PK" and not _is_safetensors(start) and not torch_files.is_torch_zip(source):
@@ -97,29 +124,35 @@ def _read(source: Path | bytes, inside: bool = False) -> Read:
     elif start[257:262] == b"ustar" and not _is_safetensors(start):
         unpack = archives.from_tar
     if unpack is None:
-        read = _read_file(source, start)
-        _check_state(read[2], len(source) if isinstance(source, bytes) else source.stat().st_size)
-        return read
+        tree = _tree(source, start)
+        found = choose(tree.value, key, names)
+        _check_state(found.state, len(source) if isinstance(source, bytes) else source.stat().st_size)
+        kind = NVIDIA if found.network is not None and found.network.persistent else tree.kind
+        return _Read(found.state, {**tree.facts, **_extras(found)}, kind, found.key)
     if inside:
         raise CheckpointError("is an archive within an archive; unpack it first")
     name, raw = unpack(source)
-    kind, wrapper, state, extras = _read(raw, inside=True)
-    return kind, f"{name}: {wrapper}".removesuffix(": "), state, extras
+    read = _read(raw, key, names, inside=True)
+    return replace(read, wrapper=f"{name}: {read.wrapper}".removesuffix(": "))
 
 
-def _read_file(source: Path | bytes, start: bytes) -> Read:
+def _tree(source: Path | bytes, start: bytes) -> _Tree:
     """By the first bytes."""
+    if not start:
+        raise CheckpointError("is empty (0 bytes): the download failed, or the disk was full; fetch it again")
     if _is_safetensors(start):
         return _safetensors(source)
-    if start[:2] == b"PK" or start.startswith(OLD_TORCH):
-        return _torch(source)
-    if start[:1] == b"\x80":
-        return _snapshot(source)
+    if start[:2] == b"PK" or OLD_TORCH in start[:32]:
+        return _Tree(torch_files.load_torch(source), TORCH)
+    if start[:1] == b"\x80" or OLD_PICKLE.match(start):
+        return _Tree(pickles.read_pickle(_bytes(source)), PICKLE)
     for beginning, words in _STARTS:
-        if start.lstrip().startswith(beginning):
+        if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(beginning):
             raise CheckpointError(f"is {words}")
-    raise CheckpointError(f"is no checkpoint known here: it begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt "
-                          "or .pth of torch, .safetensors, or a zip or tar with one of them")
+    text = start[:64].isascii() and start[:64].decode("ascii").replace("\n", " ").replace("\r", " ").isprintable()
+    raise CheckpointError(f"is no checkpoint known here{' but a text, perhaps what a server answered' * text}: it "
+                          f"begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt or .pth of torch, .safetensors, "
+                          "or a zip or tar with one of them")
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -141,19 +174,7 @@ def _bytes(source: Path | bytes) -> bytes:
 
 
 # -- kinds -------------------------------------------------------------------------------------------
-def _snapshot(source: Path | bytes) -> Read:
-    name, network = pickles.choose_network(pickles.read_snapshot(_bytes(source)))
-    extras = {"class_name": network.class_name, "init_args": pickles.plain(network.init_args),
-              "init_kwargs": pickles.plain(network.init_kwargs)}
-    return NVIDIA, name, pickles.flat_state(network), extras
-
-
-def _torch(source: Path | bytes) -> Read:
-    wrapper, state, extras = unwrap(torch_files.load_torch(source))
-    return TORCH, wrapper, state, extras
-
-
-def _safetensors(source: Path | bytes) -> Read:
+def _safetensors(source: Path | bytes) -> _Tree:
     try:
         if isinstance(source, Path):
             with safe_open(source, "pt") as stream:
@@ -167,11 +188,10 @@ def _safetensors(source: Path | bytes) -> Read:
             raise
         reason = error if isinstance(error, SafetensorError) else f"{type(error).__name__}: {error}"
         raise CheckpointError(f"is a damaged safetensors file ({str(reason)[:200]})") from error
-    extras: dict[str, Any] = {name.removeprefix(BESIDE): state.pop(name) for name in list(state)
-                              if name.startswith(BESIDE)}
+    extras = {name.removeprefix(BESIDE): state.pop(name) for name in list(state) if name.startswith(BESIDE)}
     facts = {key: _decoded(value) for key, value in metadata.items()}
     said = facts.pop("extras", None)
-    return SAFETENSORS, "", _bare(state), {**facts, **(said if isinstance(said, dict) else {}), **extras}
+    return _Tree(state, SAFETENSORS, {**facts, **(said if isinstance(said, dict) else {}), **extras})
 
 
 def _decoded(text: str) -> Any:
@@ -181,56 +201,33 @@ def _decoded(text: str) -> Any:
         return text
 
 
-# -- state dicts -----------------------------------------------------------------------------------------
-def unwrap(value: Any) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
-    """(wrapper, state, extras) of what ``torch.save`` wrote: a state dict, or dicts around one.
-
-    Raises:
-        CheckpointError: there is none, or names are no texts.
-    """
-    path: list[str] = []
-    extras: dict[str, Any] = {}
-    while True:
-        if not isinstance(value, Mapping):
-            raise CheckpointError(f"holds a {type(value).__name__}; expected a generator's state dict")
-        key = next((k for k in WRAPPERS if isinstance(value.get(k), Mapping) and value[k]), None)
-        if key is None or len(path) == MAX_WRAPPED:
-            break
-        extras.update({k: _beside(v) for k, v in value.items() if k != key and isinstance(k, str)})
-        path.append(key)
-        value = value[key]
-    state = {k: v for k, v in value.items() if isinstance(v, Tensor)}
-    if not state:
-        held = ", ".join(f"{str(k)[:40]} ({type(v).__name__})" for k, v in list(value.items())[:6]) or "nothing"
-        raise CheckpointError(f"holds no state dict: {'.'.join(path) or 'the file'} has {held}; expected tensors by "
-                              f"name, or one of {', '.join(WRAPPERS)} with them")
-    if not all(isinstance(k, str) for k in state):
-        raise CheckpointError("holds tensors whose names are no texts; expected a generator's state dict")
-    extras.update({k: _beside(v) for k, v in value.items() if k not in state and isinstance(k, str)})
-    return ".".join(path), _bare(state), {k: v for k, v in extras.items() if v is not None}
+# -- around the state dict -------------------------------------------------------------------------------
+def _extras(found: Found) -> dict[str, Any]:
+    """Tensors and plain settings beside a network, and what NVIDIA's code says of its constructor."""
+    beside = {name: _beside(value) for name, value in islice(found.beside().items(), MAX_BESIDE)}
+    extras = {name: value for name, value in beside.items() if value is not None}
+    if found.network is not None:
+        extras |= {"class_name": pickles.class_name(found.network), **pickles.init_kwargs(found.network)}
+    return extras
 
 
 def _beside(value: Any) -> Any:
     """A tensor or plain settings; None for what says nothing about a generator (other networks, optimisers)."""
-    if isinstance(value, Tensor):
-        return value if value.numel() <= 1 << 20 else None
-    if isinstance(value, argparse.Namespace):
-        value = vars(value)
-    if isinstance(value, Mapping) and any(isinstance(v, (Tensor, Mapping)) and _tensors(v) for v in value.values()):
+    as_tensor = pickles.as_tensor(value)
+    if as_tensor is not None:
+        return as_tensor if as_tensor.numel() <= 1 << 20 else None
+    if pickles.is_network(value):
+        return None
+    if isinstance(value, Opaque):
+        value = value.content()
+    if isinstance(value, Mapping) and (not value or any(_tensors(v) for v in value.values())):
         return None
     return pickles.plain(value)
 
 
 def _tensors(value: Any) -> bool:
-    return isinstance(value, Tensor) or any(isinstance(v, Tensor) for v in value.values())
-
-
-def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without what DataParallel or torch.compile put before them."""
-    for prefix in PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+    held = value.values() if isinstance(value, Mapping) else [value]
+    return any(isinstance(v, Tensor) for v in held)
 
 
 def _check_state(state: dict[str, Tensor], size: int) -> None:
@@ -245,3 +242,21 @@ def _check_state(state: dict[str, Tensor], size: int) -> None:
         total += value.numel() * value.element_size()
     if total > 4 * size + 4096:  # networks may share weights, but not without end
         raise CheckpointError(f"declares tensors of {total} bytes in a file of {size}")
+
+
+# -- numbers -------------------------------------------------------------------------------------------------
+def not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """Which tensors hold NaN or infinity, and how many, in words; None if none does."""
+    bad = {name: int((~value.isfinite()).sum()) for name, value in state.items() if value.is_floating_point()}
+    bad = {name: n for name, n in bad.items() if n}
+    if not bad:
+        return None
+    shown = ", ".join(f"{name[:80]} ({n} of {state[name].numel()})" for name, n in list(bad.items())[:4])
+    more = " ..." * (len(bad) > 4)
+    return f"weights that are not finite (NaN or infinite) in {len(bad)} of {len(state)} tensors: {shown}{more}"
+
+
+def check_finite(state: Mapping[str, Tensor], where: object) -> None:
+    """CheckpointError if a weight is NaN or infinite: what such a network makes are no images."""
+    if said := not_finite(state):
+        raise CheckpointError(f"{where} holds {said}. The training diverged; take an earlier checkpoint")

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.reading import BESIDE, Checkpoint, read_checkpoint, sha256_of
+from benchmarks.checkpoints.reading import BESIDE, Checkpoint, check_finite, not_finite, read_checkpoint, sha256_of
 from benchmarks.generators.base import Generator
 from benchmarks.generators.families import build
 
@@ -35,7 +35,9 @@ def describe(checkpoint: Checkpoint, generator: Generator) -> dict[str, str]:
     everything = sum(value.numel() for value in checkpoint.state.values())
     dtypes = ", ".join(sorted({str(v.dtype).removeprefix("torch.") for v in checkpoint.state.values()}))
     beside = {k: v for k, v in checkpoint.extras.items() if not isinstance(v, Tensor)}
+    warning = not_finite(checkpoint.state)
     return {
+        **({"warning": f"{warning}: convert, synthesize, runs and audits refuse it"} if warning else {}),
         "file": f"{checkpoint.path} ({checkpoint.kind})", "sha256": checkpoint.sha256,
         "network": checkpoint.wrapper or "the only one of the file",
         "family": f"{generator.family} ({type(generator).__name__})",
@@ -60,18 +62,21 @@ def samples(generator: Generator, n: int) -> Tensor:
         return torch.cat([generator.synthesize(p, "z", q) for p, q in zip(z.split(8), c.split(8))])
 
 
-def convert(source: Path, target: Path, family: str | None = None) -> dict[str, str]:
+def convert(source: Path, target: Path, family: str | None = None, key: str | None = None) -> dict[str, str]:
     """Writes the generator of ``source`` as safetensors, in its own layout; returns the metadata and the sha256.
 
     The metadata hold the family, the network's settings, what the source said beside the weights, and its sha256.
 
+    Args:
+        key: the place of the generator in ``source``, where the file does not make it clear.
     Raises:
-        CheckpointError: ``source`` cannot be read, ``target`` is no name for safetensors or is ``source``, or the
-            written file does not make the same images.
+        CheckpointError: ``source`` cannot be read or holds weights that are not finite, ``target`` is no name for
+            safetensors or is ``source``, or the written file does not make the same images.
     """
     if target.suffix != ".safetensors":
         raise CheckpointError(f"--to {target}: expected a name ending in .safetensors")
-    checkpoint = read_checkpoint(source)
+    checkpoint = read_checkpoint(source, key)
+    check_finite(checkpoint.state, source)
     if target.exists() and target.samefile(source):
         raise CheckpointError(f"--to {target} is the file to be converted; give another name")
     generator = build(checkpoint, family)

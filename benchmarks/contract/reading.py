@@ -41,7 +41,8 @@ def source_of(spec: str, gan: Generator) -> Source | None:
     found = dict(read_spec(path)) if path.suffix in (".yaml", ".yml") else {"checkpoint": path}
     if "checkpoint" not in found or "module" in found or not gan.family:
         return None
-    checkpoint, label = read_checkpoint(found.pop("checkpoint")), getattr(gan, "label", None)
+    checkpoint = read_checkpoint(found.pop("checkpoint"), found.pop("checkpoint_key", None))
+    label = getattr(gan, "label", None)
     family = found.pop("family", None) or gan.family
     if hasattr(gan, "clamp"):  # no state says it, and layouts differ in what they mean by saying nothing
         found.setdefault("clamp", gan.clamp)

@@ -5,23 +5,33 @@ Expected in one folder, or in the ``Img``, ``Anno`` and ``Eval`` folders of the 
     img_align_celeba/ or img_align_celeba.zip    000001.jpg ..., 178x218 pixels
     list_attr_celeba.txt                         number of images; attribute names; "000001.jpg -1 1 ..." a line
     list_eval_partition.txt                      "000001.jpg 0" a line; 0 training, 1 validation, 2 test
+
+As Kaggle has it, the lists are ``.csv`` with a header (``image_id,...``) and the images one folder deeper; as
+torchvision has it, all is in a folder ``celeba`` of the one given. Both are read as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.data.decoding import CACHE, DataError, Source, centre_crop, folder_source, images_of, zip_source
+from benchmarks.data.decoding import CACHE, centre_crop, images_of
 from benchmarks.data.image_set import ImageSet
+from benchmarks.data.lists import Table, as_text, read_attribute_list, read_part_list, unique
+from benchmarks.data.names import matched
+from benchmarks.data.sources import DataError, Source, folder_source, note, some, zip_source
 
-IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt"
+IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba", "list_attr_celeba", "list_eval_partition"
+_IMAGES = (IMAGES, f"{IMAGES}_png")  # the distribution's other form; its lists name .jpg all the same
 SIZE = (178, 218)
 _WHERE = ("", "Img", "Anno", "Eval")
+_LISTS = (".txt", ".csv")
+_ALL = f"{IMAGES}/ (or {IMAGES}.zip), {ATTRIBUTES}.txt and {PARTITION}.txt"
 
 
 def face_crop(image: Image.Image) -> Image.Image:
@@ -48,104 +58,132 @@ def celeba(data: Path, resolution: int = 64, crop: str = "centre", cache: Path =
     """
     if crop not in CROPS:
         raise DataError(f"CelebA: unknown crop {crop!r}, expected {' or '.join(CROPS)}")
-    data = Path(data)
-    listed = _find(data, ATTRIBUTES)
+    data = _top(Path(data))
+    listed, partition = _list(data, ATTRIBUTES), _list(data, PARTITION)
     names, files, labels = read_attributes(listed)
-    partition = _find(data, PARTITION)
     parts = read_partition(partition, files)
-    source = _source(data)
-    match_names(source, files, listed)
-    order = {name: row for row, name in enumerate(source.names)}
-    rows = [order[file] for file in files]
-    source = Source(source.where, tuple(files), tuple(source.marks[row] for row in rows), source.read)
+    source = matched(_outermost(_source(data)), files, listed)
+    source.say_what_is_left_out()
     images, digest = images_of(source, resolution, CROPS[crop], cache, workers)
     return ImageSet(images, torch.from_numpy(labels), names, torch.from_numpy(parts),
                     f"CelebA, {resolution}x{resolution}", digest)
 
 
-def _find(data: Path, name: str) -> Path:
+def _top(data: Path) -> Path:
+    """``data``, or the one folder in it that has the attribute list (torchvision's ``celeba``)."""
     if not data.is_dir():
-        raise DataError(f"CelebA: {data} is no folder; give the one with {IMAGES}/ (or {IMAGES}.zip), {ATTRIBUTES} and "
-                        f"{PARTITION}")
-    for folder in _WHERE:
-        if (data / folder / name).exists():
-            return data / folder / name
-    raise DataError(f"CelebA: {data / name} is missing (looked in {', '.join(w or 'the folder itself' for w in _WHERE)}"
-                    f"); the distribution has {IMAGES}.zip, {ATTRIBUTES} and {PARTITION}")
+        what = "is a file; unpack it, and" if data.is_file() else "is no folder;"
+        raise DataError(f"CelebA: {data} {what} give the one with {_ALL}")
+    inside = sorted(path for path in data.iterdir() if path.is_dir() and path.name != IMAGES)
+    holding = [path for path in (data, *inside) if _found(path, ATTRIBUTES, _LISTS)]
+    if data in holding or not holding:
+        return data
+    if len(holding) > 1:
+        raise DataError(f"CelebA: {data} has several folders with {ATTRIBUTES}: {some([p.name for p in holding])}; "
+                        "give one of them")
+    return holding[0]
+
+
+def _found(data: Path, name: str, endings: tuple[str, ...]) -> list[Path]:
+    """Where ``name`` is with any of ``endings``; a folder called like a file (archive programs make them) has it."""
+    found = [data / folder / f"{name}{ending}" for ending in endings for folder in _WHERE]
+    found = [path / path.name if path.is_dir() else path for path in found]
+    return [path for path in found if path.is_file()]
+
+
+def _list(data: Path, name: str) -> Path:
+    found = _found(data, name, _LISTS)
+    if not found:
+        raise DataError(f"CelebA: {data / name}.txt is missing (looked in {_looked()}; for {name}.csv, too); expected "
+                        f"{_ALL}")
+    if len(found) > 1:
+        note(f"CelebA: {found[0]} is read, not {some([str(path) for path in found[1:]])}")
+    return found[0]
+
+
+def _looked() -> str:
+    return ", ".join(place or "the folder itself" for place in _WHERE)
 
 
 def _source(data: Path) -> Source:
-    for folder in _WHERE:
-        if (data / folder / IMAGES).is_dir():
-            return folder_source(data / folder / IMAGES)
-    return zip_source(_find(data, f"{IMAGES}.zip"))
+    for images in _IMAGES:
+        for folder in _WHERE:
+            if (data / folder / images).is_dir():
+                return folder_source(data / folder / images)
+    found = _found(data, IMAGES, (".zip",))
+    if not found:
+        raise DataError(f"CelebA: {data / IMAGES}.zip is missing, and the folder {IMAGES} too (looked in {_looked()}); "
+                        f"expected {_ALL}")
+    return zip_source(found[0])
 
 
-def _lines(path: Path) -> list[str]:
+def _outermost(source: Source) -> Source:
+    """Unpacked twice, once into a folder of its own, the images are those that lie less deep."""
+    least = min(name.count("/") for name in source.names)
+    deeper = {name: "that lies deeper than the others" for name in source.names if name.count("/") > least}
+    return replace(source, names=tuple(name for name in source.names if name not in deeper),
+                   aside={**source.aside, **deeper})
+
+
+def _raw(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise DataError(f"{path} cannot be read as text ({error})") from error
 
 
-def read_attributes(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
-    """(attribute names, file names, bool labels [n, M]) of ``list_attr_celeba.txt``. Raises DataError by line."""
-    lines = _lines(path)
+def read_attributes(path: Path, raw: bytes | None = None) -> tuple[tuple[str, ...], list[str], np.ndarray]:
+    """(attribute names, file names, bool labels [n, M]) of ``list_attr_celeba.txt``, or of the same as CSV.
+
+    ``raw``: what is in ``path``, where that is in an archive. Raises DataError by line.
+    """
+    raw = _raw(path) if raw is None else raw
+    lines = as_text(raw, str(path)).splitlines()
+    if lines and any(mark in lines[0] for mark in ",;|\t"):
+        table = read_attribute_list(raw, str(path))
+        return table.names, table.files, table.labels
     if len(lines) < 3 or not lines[0].strip().isdigit():
         raise DataError(f"{path}:1: expected the number of images, then a line of attribute names, then a line for "
                         f"each image; got {lines[0][:60] if lines else 'an empty file'!r}")
     names = tuple(lines[1].split())
-    rows = [line.split() for line in lines[2:] if line.strip()]
+    numbered = [(number, line.split()) for number, line in enumerate(lines[2:], 3) if line.strip()]
+    rows = [row for _, row in numbered]
     if len(set(names)) != len(names) or not names:
         raise DataError(f"{path}:2: expected attribute names, each once; got {lines[1][:60]!r}")
     if len(rows) != int(lines[0]):
         raise DataError(f"{path}: line 1 says {int(lines[0])} images, {len(rows)} follow; the file is not whole")
     values = {"1": True, "-1": False}
     labels = np.empty((len(rows), len(names)), dtype=bool)
-    for i, row in enumerate(rows):
+    for i, (number, row) in enumerate(numbered):
         try:
             labels[i] = [values[text] for text in row[1:]]
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path}:{i + 3}: expected a file name and {len(names)} values, each 1 or -1; got "
+            raise DataError(f"{path}:{number}: expected a file name and {len(names)} values, each 1 or -1; got "
                             f"{len(row) - 1} values ({' '.join(row)[:60]!r})") from error
-    return names, unique([row[0] for row in rows], path), labels
+    files = unique([row[0] for row in rows], Table(str(path), [], rows, [number for number, _ in numbered]))
+    return names, files, labels
 
 
 def read_partition(path: Path, files: list[str]) -> np.ndarray:
     """int64 [n], the part (0, 1, 2) of each of ``files``. Raises DataError: a malformed line, or a file without one."""
-    parts = {}
-    for number, line in enumerate(_lines(path), 1):
+    raw = _raw(path)
+    lines = as_text(raw, str(path)).splitlines()
+    is_table = bool(lines) and any(mark in lines[0] for mark in ",;|")
+    parts = read_part_list(raw, str(path)) if is_table else _parts_by_line(path, lines)
+    absent = [file for file in files if file not in parts]
+    if absent:
+        raise DataError(f"{path}: has no line for {some(absent)} of the attribute list; the two are of different data")
+    return np.array([parts[file] for file in files], dtype=np.int64)
+
+
+def _parts_by_line(path: Path, lines: list[str]) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
         row = line.split()
         if not row:
             continue
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
             raise DataError(f"{path}:{number}: expected a file name and 0, 1 or 2; got {line[:60]!r}")
-        parts[row[0]] = int(row[1])
-    absent = [file for file in files if file not in parts]
-    if absent:
-        raise DataError(f"{path}: has no line for {_some(absent)} of the attribute list; the two are of different data")
-    return np.array([parts[file] for file in files], dtype=np.int64)
-
-
-def unique(files: list[str], path: Path) -> list[str]:
-    """``files``, if none is there twice; DataError naming the first that is."""
-    seen: set[str] = set()
-    for file in files:
-        if file in seen:
-            raise DataError(f"{path}: {file} is listed twice")
-        seen.add(file)
-    return files
-
-
-def match_names(source: Source, files: list[str], listed: Path) -> None:
-    """DataError unless the images of ``source`` are the ``files`` of the list ``listed``, whatever their order."""
-    have, want = set(source.names), set(files)
-    if have != want:
-        absent, extra = sorted(want - have), sorted(have - want)
-        told = [f"{_some(names)} {what}" for names, what in ((absent, "listed but not there"),
-                                                             (extra, "there but not listed")) if names]
-        raise DataError(f"{source.where} and {listed.name} are not of the same images: {'; '.join(told)}")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        if parts.setdefault(row[0], int(row[1])) != int(row[1]):
+            raise DataError(f"{path}:{number}: {row[0]} is in part {row[1]}, in a line before in part {parts[row[0]]}")
+    return parts

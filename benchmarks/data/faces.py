@@ -53,7 +53,7 @@ def faces(n: int, seed: int, mix: str = "natural", subset: str = "full",
     labels = torch.empty(n, len(DRAWN), dtype=torch.bool)
     for index, start in enumerate(range(0, n, CHUNK)):
         state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
-        rng = torch.Generator().manual_seed(int(state >> 1))
+        rng = torch.Generator().manual_seed(int(state) >> 1)
         rows = min(CHUNK, n - start)
         # A whole chunk is always drawn, then cut: vector code may round a batch's tail differently.
         chunk = sample_labels(CHUNK, rng, mix, subset)

@@ -1,21 +1,23 @@
-"""Any folder of images (or zip archive), with or without a CSV file of attributes."""
+"""Any folder of images (or zip archive), with or without a list of attributes."""
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
-from benchmarks.data.celeba import match_names, unique
-from benchmarks.data.decoding import CACHE, DataError, Source, folder_source, images_of, zip_source
-from benchmarks.data.image_set import TEST, TRAIN, ImageSet
+from benchmarks.data.celeba import read_attributes
+from benchmarks.data.decoding import CACHE, images_of
+from benchmarks.data.image_set import ImageSet
+from benchmarks.data.lists import AttributeList, every_tenth, read_attribute_list
+from benchmarks.data.names import matched
+from benchmarks.data.sources import DataError, Source, folder_source, some, zip_source
 
-PART_COLUMN = "partition"
-HELD_OUT = 10  # every tenth image is held out where the CSV does not say which
-_VALUES = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "-1": False, "-1.0": False,
-           "false": False, "no": False}
+LIST = "attributes.csv"
 
 
 def folder(data: Path, resolution: int, attributes: Path | None = None, cache: Path = CACHE,
@@ -23,58 +25,58 @@ def folder(data: Path, resolution: int, attributes: Path | None = None, cache: P
     """The images of ``data`` (a folder with subfolders, or a zip), centre-cropped to a square and resized.
 
     Args:
-        attributes: CSV with a header; first column the file name (relative to ``data``), a column of 1 and 0 (or
-            -1, true and false) for each attribute, and if wanted a column ``partition`` (0 training, 1 validation,
-            2 test; without it every tenth image is for testing). Default: ``attributes.csv`` in ``data`` if it is
-            there; without one the set has no labels.
+        attributes: list with a header; a column of file names (relative to ``data``; the first, or the one called
+            ``file`` or the like), a column of 1 and 0 (or -1, true and false) for each attribute, and if wanted a
+            column ``partition`` (0 training, 1 validation, 2 test; without it every tenth image is for testing).
+            Default: ``attributes.csv`` at the top of ``data`` if it is there; without one the set has no labels.
     Raises:
-        DataError: no images; a CSV that is malformed or not of these images; an image that cannot be read, by name.
+        DataError: no images; a list that is malformed or not of these images; an image that cannot be read, by name.
     """
     data = Path(data)
     if not data.exists():
         raise DataError(f"{data} does not exist; expected a folder of images or a zip archive")
-    source = folder_source(data, recursive=True) if data.is_dir() else zip_source(data)
-    if attributes is None and (data / "attributes.csv").is_file():
-        attributes = data / "attributes.csv"
-    names, labels, parts = (), np.zeros((len(source.names), 0), dtype=bool), _every_tenth(len(source.names))
-    if attributes is not None:
-        names, files, labels, parts = read_csv(Path(attributes))
-        match_names(source, files, Path(attributes))
-        order = {name: row for row, name in enumerate(source.names)}
-        source = Source(source.where, tuple(files), tuple(source.marks[order[file]] for file in files), source.read)
+    source = folder_source(data) if data.is_dir() else zip_source(data)
+    own = _own_list(source) if attributes is None else None
+    names: tuple[str, ...] = ()
+    labels, parts = np.zeros((len(source.names), 0), dtype=bool), every_tenth(len(source.names))
+    if attributes is not None or own is not None:
+        where = str(attributes) if own is None else f"{data}/{own}"
+        listed = _read(source, Path(where), own)
+        names, labels, parts = listed.names, listed.labels, listed.parts
+        source = matched(source, listed.files, where)
+    source.say_what_is_left_out(_used(source, attributes, own))
     images, digest = images_of(source, resolution, cache=cache, workers=workers)
+    place = data.resolve()
     return ImageSet(images, torch.from_numpy(labels), names, torch.from_numpy(parts),
-                    f"{data.stem}, {resolution}x{resolution}", digest)
+                    f"{place.name if place.is_dir() else place.stem}, {resolution}x{resolution}", digest)
 
 
-def _every_tenth(n: int) -> np.ndarray:
-    return np.where(np.arange(n) % HELD_OUT == HELD_OUT - 1, TEST, TRAIN).astype(np.int64)
+def _own_list(source: Source) -> str | None:
+    """The name of the attribute list at the top of ``source``, or of the one folder in which all images are."""
+    first = {name.partition("/")[0] if "/" in name else "" for name in source.names}
+    top = ["", f"{first.pop()}/"] if len(first) == 1 else [""]
+    found = [name for name in source.aside if name.lower() in [place.lower() + LIST for place in top]]
+    if len(found) > 1:
+        raise DataError(f"{source.where}: has {some(sorted(found))}; say with --attributes which one is meant")
+    return found[0] if found else None
 
 
-def read_csv(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray, np.ndarray]:
-    """(attribute names, file names, bool labels [n, M], parts int64 [n]) of an attribute CSV. Raises DataError."""
+def _read(source: Source, path: Path, own: str | None) -> AttributeList:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DataError(f"{path} cannot be read as CSV ({error})") from error
-    columns = [name for name in table.columns[1:] if name != PART_COLUMN]
-    if not columns or not len(table):
-        raise DataError(f"{path}: expected a header, a column of file names and a column for each attribute; got "
-                        f"{len(table)} rows and the columns {', '.join(map(str, table.columns)) or 'none'}")
-    files = unique(table.iloc[:, 0].tolist(), path)
-    labels = np.empty((len(table), len(columns)), dtype=bool)
-    for i, name in enumerate(columns):
-        values = table[name].str.strip().str.lower().map(_VALUES)
-        if values.isna().any():
-            row = int(values.isna().to_numpy().argmax())
-            raise DataError(f"{path}:{row + 2}: column {name} has {table[name].iloc[row]!r}, expected 1 or 0 (or -1, "
-                            "true, false)")
-        labels[:, i] = values.to_numpy(dtype=bool)
-    if PART_COLUMN not in table.columns:
-        return tuple(columns), files, labels, _every_tenth(len(table))
-    wrong = ~table[PART_COLUMN].isin(("0", "1", "2"))
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise DataError(f"{path}:{row + 2}: column {PART_COLUMN} has {table[PART_COLUMN].iloc[row]!r}, expected 0, 1 "
-                        "or 2")
-    return tuple(columns), files, labels, table[PART_COLUMN].to_numpy().astype(np.int64)
+        raw = path.read_bytes() if own is None else source.read(own)
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # an archive's: four kinds
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path} cannot be read as a list of attributes ({why})") from error
+    if raw[:256].lstrip(b"\xef\xbb\xbf").split(b"\n")[0].strip().isdigit():  # CelebA's own form
+        names, files, labels = read_attributes(path, raw)
+        return AttributeList(names, files, labels, every_tenth(len(files)))
+    return read_attribute_list(raw, str(path))
+
+
+def _used(source: Source, attributes: Path | None, own: str | None) -> Sequence[str]:
+    """What is no image of ``source``, but used: its attribute list."""
+    if own is not None:
+        return [own]
+    if attributes is None or not Path(attributes).resolve().is_relative_to(source.where.resolve()):
+        return []
+    return [Path(attributes).resolve().relative_to(source.where.resolve()).as_posix()]

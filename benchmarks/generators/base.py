@@ -15,7 +15,11 @@ Layers = str | int | Sequence[int]
 
 
 class Lacking(NotApplicable, ValueError):
-    """A family has no such latent space or no layer-wise latents: what asks for them does not exist for it."""
+    """A family has no such latent space or no layer-wise latents: what asks for them does not exist for it.
+
+    >>> issubclass(Lacking, NotApplicable) and issubclass(Lacking, ValueError)
+    True
+    """
 
 
 class Generator(nn.Module, ABC):
@@ -33,6 +37,25 @@ class Generator(nn.Module, ABC):
     * ``family``: its name where its checkpoints can be read (``"stylegan2"``), with ``reads`` and ``from_state_dict``.
 
     Latents are ``[N, D]``; style-based families take w+ ``[N, L, D]`` in the same calls.
+
+    >>> class Grey(Generator):  # each image is of one grey, which the first number of z says
+    ...     latent_dim, resolution, layer_names = 4, 8, ("grey",)
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.weight = nn.Parameter(torch.eye(4)[:1])
+    ...     def activations(self, latent, layer, space=None):
+    ...         return (latent @ self.weight.T)[:, :, None, None]
+    ...     def synthesize(self, latent, space=None):
+    ...         return self.activations(latent, "grey").tanh().expand(-1, 3, 8, 8)
+    ...     def affine_weights(self, layers="all"):
+    ...         return [self.weight]
+    >>> generator = Grey().freeze()
+    >>> z = generator.sample(5, torch.Generator().manual_seed(0))
+    >>> z.shape, generator.synthesize(z).shape
+    (torch.Size([5, 4]), torch.Size([5, 3, 8, 8]))
+    >>> generator.check_layer("red")
+    Traceback (most recent call last):
+    ValueError: Grey has no layer 'red'; it has grey
     """
 
     family: str = ""

@@ -4,6 +4,7 @@
       module: mypackage.networks:Generator   # a class; its module is imported, so its code runs: it is yours
       args: {width: 64}                      # of its constructor
       checkpoint: weights.pt                 # read without running code
+      checkpoint_key: generator              # where in it the weights lie (a.b for b in a), if it is not clear
       latent_dim: 128
       input_shape: [128, 1, 1]               # as the network takes z; [latent_dim] unless said
       output: tanh                           # where its numbers lie: tanh, sigmoid, 0-255 or linear
@@ -25,13 +26,14 @@ import torch
 from torch import nn
 
 from benchmarks.checkpoints import read_checkpoint
+from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external import External, SpecError
 from benchmarks.yaml_files import YamlError, read_yaml
 from methods.registry import did_you_mean
 
 SETTINGS = ("latent_dim", "input_shape", "output", "layers", "first_linear")
-KEYS = ("module", "args", "checkpoint", *SETTINGS)
+KEYS = ("module", "args", "checkpoint", "checkpoint_key", *SETTINGS)
 
 
 def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Generator:
@@ -62,7 +64,7 @@ def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Genera
     if not isinstance(made, nn.Module):
         raise SpecError(f"module: {spec['module']} makes a {type(made).__name__}, expected an nn.Module or a Generator")
     if spec.get("checkpoint"):
-        _fill(made, folder / str(spec["checkpoint"]))
+        _fill(made, folder / str(spec["checkpoint"]), spec.get("checkpoint_key"))
     settings = {key: spec[key] for key in SETTINGS if key in spec}
     if isinstance(made, Generator):
         if settings:
@@ -120,8 +122,10 @@ def read_spec(path: Path) -> Mapping[str, Any]:
     return spec
 
 
-def _fill(net: nn.Module, path: Path) -> None:
-    state = read_checkpoint(path).state
+def _fill(net: nn.Module, path: Path, key: str | None) -> None:
+    state = read_checkpoint(path, key, net.state_dict()).state
+    masks = {name for name, _ in net.named_buffers()}  # may hold infinity, unlike weights, but nothing may be NaN
+    check_finite({k: v.nan_to_num(torch.nan, 0, 0) if k in masks else v for k, v in state.items()}, path)
     try:
         missing, unexpected = net.load_state_dict(state, strict=False)
     except RuntimeError as error:

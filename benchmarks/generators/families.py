@@ -13,6 +13,7 @@ from torch import Tensor
 
 import benchmarks.generators
 from benchmarks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
+from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from methods.registry import did_you_mean, find_classes, pick
 
@@ -127,13 +128,17 @@ def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.d
     """The generator of a checkpoint file, frozen, on ``device``.
 
     Args:
-        path_or_spec: a path, or {"checkpoint": path, "family": optional, settings of the family ...}.
+        path_or_spec: a path, or {"checkpoint": path, "checkpoint_key": optional, "family": optional, settings of the
+            family ...}; the key is the generator's place in the file, ``"a.b"``.
         overrides: settings over those of the spec.
     Raises:
-        CheckpointError: the file cannot be read or fits no family.
+        CheckpointError: the file cannot be read, fits no family, or holds weights that are not finite.
     """
     spec = dict(path_or_spec) if isinstance(path_or_spec, Mapping) else {"checkpoint": path_or_spec}
     if "checkpoint" not in spec:
         raise CheckpointError(f"a generator needs the key checkpoint; got {', '.join(map(str, spec)) or 'nothing'}")
-    checkpoint = read_checkpoint(spec.pop("checkpoint"))
-    return build(checkpoint, spec.pop("family", None), **(spec | overrides)).to(device)
+    checkpoint = read_checkpoint(spec.pop("checkpoint"), spec.pop("checkpoint_key", None))
+    check_finite(checkpoint.state, checkpoint.path)
+    generator = build(checkpoint, spec.pop("family", None), **(spec | overrides))
+    check_finite(generator.state_dict(), checkpoint.path)  # what stands beside the weights enters too: latent_avg
+    return generator.to(device)

@@ -68,9 +68,10 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
 
     Args:
         state: the content of ``g_ema``.
-        latent_avg: [w] centre of truncation, stored beside ``g_ema``; None leaves ``mapping.w_avg`` out.
+        latent_avg: [w] centre of truncation, stored beside ``g_ema``, or the same for each layer [L, w]; None leaves
+            ``mapping.w_avg`` out.
     Raises:
-        ValueError: names are missing or left over.
+        ValueError: names are missing or left over, or layers have centres of their own.
     """
     left = dict(state)
     out: dict[str, Tensor] = {}
@@ -104,7 +105,11 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
         for part in ("weight", "bias"):
             out[f"mapping.fc{i}.{part}"] = take(f"style.{i + 1}.{part}")
     if latent_avg is not None:
-        out["mapping.w_avg"] = latent_avg
+        rows = latent_avg.reshape(-1, latent_avg.shape[-1])
+        if len(rows) > 1 and not torch.equal(rows, rows[:1].expand_as(rows)):
+            raise ValueError(f"rosinality state dict: latent_avg {list(latent_avg.shape)} has a centre for each layer, "
+                             "but truncation here has one")
+        out["mapping.w_avg"] = rows[0]
     steps = sum(name.startswith("to_rgbs.") and name.endswith("modulation.bias") for name in state)
     kernels = [take(f"to_rgbs.{i}.upsample.kernel") / 4 for i in range(steps)]
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])

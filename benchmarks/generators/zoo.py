@@ -14,6 +14,7 @@ A zoo is a folder with ``zoo.yaml`` (or any YAML file of that form) and a checkp
         excludes: [[Male, 0]]             # [attribute, value that the training data lack]
         rates: {Male: 0.42, ...}          # share of the training data that has each attribute
         family: stylegan2                 # where the names in the file do not say it
+        checkpoint_key: g_ema             # where in the file the generator lies (a.b for b in a), if it is not clear
         settings: {label: 3}              # of the family, which the file does not say
       other:
         generator: {module: "mynet:Net", checkpoint: net.pt, latent_dim: 128}   # see ``external_spec``
@@ -169,7 +170,8 @@ class Zoo:
             else:
                 self._there(name)
                 self._classes[name] = self._saying(
-                    name, lambda: families.recognise(read_checkpoint(self.file(name)).state))
+                    name, lambda: families.recognise(
+                        read_checkpoint(self.file(name), entry.get("checkpoint_key")).state))
         return self._classes[name]
 
     # -- loading ---------------------------------------------------------------------------------------------
@@ -272,6 +274,10 @@ def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
 
     Raises:
         ZooError: neither a known name nor a folder or file with a manifest.
+
+    >>> zoo = load_zoo("mini")
+    >>> zoo.load("no_hats").resolution
+    32
     """
     if str(path_or_name) in NAMED:
         return Zoo(NAMED[str(path_or_name)])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.generators.base import Generator
@@ -87,7 +87,7 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Floor | None:
                                     torch.Generator().manual_seed(0))
         return Floor(one, setup.latents(batch), chunk, batch, batch, judge=judge)
     if isinstance(method, LatentCLR):
-        layer = one[0].layer_names[method.layer]
+        layer = method.layer if isinstance(method.layer, str) else one[0].layer_names[method.layer]
         side = one[0].activations(setup.latents(1), layer).shape[-1]
         rows = chunk * one[0].resolution // side  # as many of a small layer's maps at a time as the method takes
         return Floor(one, setup.latents(batch), rows, batch, batch * method.n_directions,
@@ -127,7 +127,7 @@ def _seen_by(look: Callable[[Tensor], Sequence[Tensor]], chunk: int) -> Judge:
 
 
 def _frozen_resnet(method: VoynovXGARelease) -> Judge:
-    network: nn.Module = ResNet18(method.n_directions, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
+    network = ResNet18(method.n_directions, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
 
     def judge(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
         pairs = torch.cat((plain.repeat(method.n_drawn, 1, 1, 1), moved), dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ K = 16
 WIDTH = 1280  # features a row, as the extractor has them
 CLOSE = 1e-6  # values and gradients may differ by so much
 TIMES = 5  # calls in one measurement: a loss takes a millisecond
+
+Loss = Callable[[Tensor], Tensor]
 
 
 def looped_latentclr(features: Tensor, k: int, temperature: float = 0.5) -> Tensor:
@@ -38,7 +41,7 @@ def looped_cross_gan(first: Tensor, second: Tensor, n: int, overlap: Tensor, oth
     own = torch.arange(n)
     classes = torch.cat((own, torch.where(overlap, own, own + n))).repeat_interleave(batch)
     client = torch.arange(len(features)) >= len(first)
-    total, pairs = 0.0, 0
+    total, pairs = features.new_zeros(()), 0
     for r, row in enumerate(features):
         similar = (temperature * (features @ row)).exp()
         denominator = similar[classes != classes[r]].sum()
@@ -54,22 +57,25 @@ def measure(setup: Setup) -> Iterator[Row]:
     n = setup.sizes.rows
     features = F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
     overlap = torch.arange(K) < 12
-    for name, loop, here in (
-            ("LatentCLR", lambda x: looped_latentclr(x, K), lambda x: Contrast(K).of_rows(x)[0]),
-            ("xGA", lambda x: looped_cross_gan(*x.chunk(2), K, overlap),
-             lambda x: cross_gan_loss(*x.chunk(2), K, overlap)[0])):
+    first, second = slice(None, n // 2), slice(n // 2, None)
+    compared: dict[str, tuple[Loss, Loss]] = {
+        "LatentCLR": (lambda x: looped_latentclr(x, K), lambda x: Contrast(K).of_rows(x)[0]),
+        "xGA": (lambda x: looped_cross_gan(x[first], x[second], K, overlap),
+                lambda x: cross_gan_loss(x[first], x[second], K, overlap)[0])}
+    for name, (loop, here) in compared.items():
         check(name, value_and_gradient(loop, features), value_and_gradient(here, features))
-        found = interleaved({"loop": lambda f=loop: value_and_gradient(f, features),
-                             "here": lambda f=here: value_and_gradient(f, features)}, setup.repeats, TIMES)
+        found = interleaved({"loop": partial(value_and_gradient, loop, features),
+                             "here": partial(value_and_gradient, here, features)}, setup.repeats, TIMES)
         yield Row(7, f"{name}'s loss and gradient, {n} rows: loop over rows / here", 4, 10,
                   Ratio.of(found["loop"], found["here"]), at_most=False)
 
 
-def value_and_gradient(loss: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_gradient(loss: Loss, features: Tensor) -> tuple[Tensor, Tensor]:
     """A loss and its gradient by the features."""
     features = features.detach().requires_grad_()
     value = loss(features)
     value.backward()
+    assert features.grad is not None  # backward has just made it
     return value.detach(), features.grad
 
 

@@ -53,8 +53,12 @@ class Setup:
     def pair(self) -> tuple[StyleGAN2, StyleGAN2]:
         """Two frozen generators."""
         s = self.sizes
-        return tuple(StyleGAN2(z_dim=s.w_dim, w_dim=s.w_dim, resolution=s.resolution, channels=s.channels,
-                               rng=torch.Generator().manual_seed(seed)).freeze() for seed in range(2))
+        widths: dict[int | str, int] = {side: width for side, width in s.channels.items()}
+        first, second = (StyleGAN2(z_dim=s.w_dim, w_dim=s.w_dim, resolution=s.resolution, channels=widths,
+                                   rng=torch.Generator().manual_seed(seed)) for seed in range(2))
+        for generator in (first, second):
+            generator.freeze()
+        return first, second
 
     @cached_property
     def extractor(self) -> EfficientNetLite0:

@@ -9,6 +9,7 @@ from benchmarks.perf.report import Row
 from benchmarks.perf.setup import Setup
 from benchmarks.perf.timing import Ratio, Turns
 from methods import registry
+from methods.base import PairedMethod
 
 VARIANTS = (("latentclr", "last layer", {"layer": -1}),)
 """(method, words, hyperparameters) of further rows: LatentCLR's images are cheap at the first layer only."""
@@ -21,7 +22,8 @@ def trained() -> list[str]:
 
 def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
     """Step over floor for each method that has one (``only``: for that one), and for ``VARIANTS``."""
-    wanted = [(name, "", {}) for name in trained()] + [(name, f" ({words})", more) for name, words, more in VARIANTS]
+    wanted: list[tuple[str, str, dict]] = [(name, "", {}) for name in trained()]
+    wanted += [(name, f" ({words})", more) for name, words, more in VARIANTS]
     for name, words, more in sorted(wanted, key=lambda entry: entry[:2]):
         if only not in (None, name):
             continue
@@ -32,11 +34,11 @@ def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
         method = registry.build(name, sizes | {"n_steps": (setup.repeats + 1) * least.steps})
         turns = Turns(least, least.steps)
         context = setup.context(progress=turns)
-        if method.paired:
+        if isinstance(method, PairedMethod):
             method.discover_pair(*setup.pair, context)
         else:
             method.discover(setup.pair[0], context)
-        yield Row(4, f"training step over its floor: {name}{words}, batch {method.batch}", 1.15, 1.05,
+        yield Row(4, f"training step over its floor: {name}{words}, batch {getattr(method, 'batch', '?')}", 1.15, 1.05,
                   Ratio.of(turns.above, turns.below), at_most=True)
 
 

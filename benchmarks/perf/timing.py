@@ -60,7 +60,9 @@ class Turns:
     """
 
     def __init__(self, floor: Task, steps: int = 1) -> None:
-        self.floor, self.steps, self.above, self.below = floor, steps, [], []
+        self.floor, self.steps = floor, steps
+        self.above: list[float] = []
+        self.below: list[float] = []
         self.mark, self.spent, self.least = 0.0, 0.0, 0.0
 
     def __call__(self, done: int, total: int) -> None:

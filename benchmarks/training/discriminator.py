@@ -120,7 +120,7 @@ class Discriminator(nn.Module):
         new = ("stem.", "blocks.0.", "high")
         wrong = [k for k in mine.keys() | state.keys() if not k.startswith(new)
                  and (k not in mine or k not in state or mine[k].shape != state[k].shape)]
-        if wrong or self.low is None:
+        if wrong or self.low is None or self.high is None:
             raise ValueError(f"grow_from: the smaller discriminator does not fit this one at {sorted(wrong) or 'low'}")
         self.load_state_dict(state, strict=False)
         self.high.zero_()

@@ -56,14 +56,14 @@ def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path, source: C
     generator = config.generator(torch.Generator().manual_seed(0))
     generator.load_state_dict(state["ema"])
     if source is None:
-        images, labels = rendered(name, state["n_images"], resolution=config.resolution, cache=cache)
-        data_seed, digest = seeds(name)[0], data_hash(images)
+        drawn, labels = rendered(name, state["n_images"], resolution=config.resolution, cache=cache)
+        n_data, data_seed, digest = len(drawn), seeds(name)[0], data_hash(drawn)
         rates = dict(zip(DRAWN, labels.double().mean(dim=0).tolist()))
     else:
         images = source(name)
-        data_seed, digest, rates = None, images.digest, images.rates()
+        n_data, data_seed, digest, rates = len(images), None, images.digest, images.rates()
     facts = dict(name=name, subset=name, seed=state["seed"], data_seed=data_seed, images_seen=state["seen"],
-                 n_data=len(images), data_sha256=digest, config=config.as_dict())
+                 n_data=n_data, data_sha256=digest, config=config.as_dict())
     header = {key: json.dumps(value) for key, value in facts.items()}
     raw = as_safetensors(stored_state(generator), metadata=header)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def export_gan(name: str, checkpoint: Path, folder: Path, cache: Path, source: C
     os.replace(part, path)
     rates = {attribute: round(rate, 5) for attribute, rate in rates.items()}
     return dict(file=path.name, sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw), images_seen=state["seen"],
-                seed=state["seed"], data_seed=data_seed, n_data=len(images), data_sha256=digest,
+                seed=state["seed"], data_seed=data_seed, n_data=n_data, data_sha256=digest,
                 excludes=[list(pair) for pair in lacking(name)], rates=rates)
 
 

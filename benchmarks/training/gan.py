@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from benchmarks.data.image_set import Rows
 from benchmarks.training.config import GanConfig
 from benchmarks.training.judged import SAMPLE, JudgedDiscriminator
 from benchmarks.training.projected import ProjectedDiscriminator, hinge
@@ -39,9 +41,11 @@ class Trainer:
         TrainingError: images of another shape or type, or fewer than a batch.
     """
 
+    g: Any  # StyleGAN2, or a subclass's own; so is the discriminator
+    d: Any
     leads = True  # False in a process that only helps another one, which then writes all files
 
-    def __init__(self, images: Tensor, seed: int, config: GanConfig | None = None, device: str = "cpu",
+    def __init__(self, images: Tensor | Rows, seed: int, config: GanConfig | None = None, device: str = "cpu",
                  compiled: bool = False) -> None:
         config = config or GanConfig()
         shape = (3, config.resolution, config.resolution)
@@ -60,7 +64,8 @@ class Trainer:
         self.order, self.at = torch.randperm(len(images), generator=self.rng), 0
 
     def _build(self, half: bool) -> None:
-        c, layout = self.config, dict(device=self.device, memory_format=torch.channels_last)
+        c = self.config
+        layout: dict[str, Any] = dict(device=self.device, memory_format=torch.channels_last)
         self.half = half
         self.g, self.d = c.generator(self.rng, half).to(**layout), c.discriminator(self.rng, half).to(**layout)
         self.ema = copy.deepcopy(self.g).requires_grad_(False).eval()
@@ -93,7 +98,7 @@ class Trainer:
     def _join(self, n: int = 64) -> None:
         """From now on images are judged through ImageNet features too, or by the judge, from a sample of ``n``."""
         sample = self.images[:n].to(self.device).float() / 127.5 - 1
-        if self.judged:
+        if self.judge is not None and self.judged:
             self.p = JudgedDiscriminator(self.judge.to(self.device), sample, self.rng)
         else:
             self.p = ProjectedDiscriminator(self.config.projected, sample, self.rng)
@@ -115,7 +120,7 @@ class Trainer:
             return self.g.synthesize(rows, "w", noise_mode="none")
         rng = self.rng
         if self.device.type != "cpu":  # noise is drawn on the device, from a seed drawn on the CPU
-            seed = torch.randint(2**62, (), generator=self.rng).item()
+            seed = int(torch.randint(2**62, (), generator=self.rng))
             rng = torch.Generator(self.device).manual_seed(seed)
         return self.g.synthesize(rows, "w", noise_mode="random", rng=rng)
 
@@ -149,14 +154,16 @@ class Trainer:
 
         All see the same generated batch, which saves one synthesis in three.
         """
-        c, stats = self.config, {}
+        c = self.config
+        stats: dict[str, Tensor] = {}
         if self.half and self.seen >= c.half_images:
             self._grow()
         if self.judge is not None and not self.judged and self.seen >= c.judged_from:
             self._go_on_judged()
         if self.p is None and c.projected and self.seen >= c.projected_from:
             self._join()
-        resting = self.judged and self.seen < self.judged_at + c.judged_rest  # new discriminators learn first
+        # new discriminators learn first
+        resting = self.judged_at is not None and self.seen < self.judged_at + c.judged_rest
         for group in self.opt_g.param_groups:
             group["lr"] = c.lr_judged if self.judged else c.lr_g if self.seen < c.lr_g_later[0] else c.lr_g_later[1]
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == "bf16")
@@ -183,8 +190,8 @@ class Trainer:
             self.opt_p.zero_grad(set_to_none=True)
             stats["loss_p"].backward()
             self.opt_p.step()
-        mismatch = 0.0
-        if self.judged:
+        mismatch: Tensor | float = 0.0
+        if isinstance(self.p, JudgedDiscriminator):
             mismatch = stats["mismatch"] = self.p.mismatch(mixtures[-1])
         if not resting:
             stats["loss_g"] = self._step_generator(fake, mixtures, mismatch, autocast)
@@ -196,7 +203,7 @@ class Trainer:
     def _step_generator(self, fake: Tensor, mixtures: list[Tensor], mismatch: Tensor | float, autocast) -> Tensor:
         """Updates the generator and its average; the loss is what all discriminators say of ``fake``, and the judge."""
         c = self.config
-        judges = [self.d] if self.p is None else [self.d, self.p.heads]
+        judges: list[nn.Module] = [self.d] if self.p is None else [self.d, self.p.heads]
         for judge in judges:
             judge.requires_grad_(False)
         with autocast:
@@ -219,7 +226,7 @@ class Trainer:
 
     def _half_life(self) -> float:
         c, seen = self.config, self.seen + self.batch
-        if self.judged:  # short at first: the average should leave the stage before behind
+        if self.judged_at is not None:  # short at first: the average should leave the stage before behind
             return min(c.judged_ema, max(16 * self.batch, 0.3 * (seen - self.judged_at - c.judged_rest)))
         return min(c.ema_images, seen * c.ema_ramp)
 
@@ -295,29 +302,32 @@ def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> 
     os.replace(part, path)
 
 
-def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str = "cpu", *, until: int,
-              config: GanConfig | None = None, compiled: bool = False, save_seconds: float = 120,
-              log: Callable[[str], None] | None = None, trainer: Callable[..., Trainer] = Trainer,
+def train_gan(name: str, seed: int, out_dir: Path, images: Tensor | Rows, device: str = "cpu", *, until: int,
+              config: Any = None, compiled: bool = False, save_seconds: float = 120,
+              log: Callable[[str], None] | None = None, kind: Callable[..., Trainer] = Trainer,
               weights: Tensor | None = None, judge: nn.Sequential | None = None) -> Trainer:
     """Train the GAN ``name`` until it has seen ``until`` images, resuming from its checkpoint in ``out_dir``.
 
     Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
     (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
-    An interrupted and resumed run gives the same weights as an uninterrupted one. ``trainer`` makes the trainer from
+    An interrupted and resumed run gives the same weights as an uninterrupted one. ``config``: its trainer's settings
+    (``GanConfig`` for the plain one). ``kind`` makes the trainer from
     the arguments of ``Trainer``; ``weights`` and ``judge`` are its.
 
     Raises:
         TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.
     """
     out_dir = Path(out_dir)
-    trainer = trainer(images, seed, config, device, compiled)
+    trainer = kind(images, seed, config, device, compiled)
     trainer.weights, trainer.judge = weights, judge
     checkpoint = out_dir / f"{name}.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
     bar = tqdm(total=until, initial=trainer.seen, unit="img", desc=name, mininterval=2,
                disable=None if trainer.leads else True)
-    sums, steps, started, since = {}, {}, time.monotonic(), trainer.seen
+    sums: dict[str, Tensor] = {}
+    steps: dict[str, int] = {}
+    started, since = time.monotonic(), trainer.seen
 
     def report() -> None:
         nonlocal sums, steps, started, since
@@ -341,7 +351,7 @@ def train_gan(name: str, seed: int, out_dir: Path, images: Tensor, device: str =
 
     while trainer.seen < until:
         for key, value in trainer.step().items():
-            sums[key] = sums.get(key, 0) + value
+            sums[key] = sums[key] + value if key in sums else value
             steps[key] = steps.get(key, 0) + 1
         bar.update(trainer.config.batch)
         if time.monotonic() - started > save_seconds:

@@ -45,6 +45,11 @@ class JudgedDiscriminator(nn.Module):
     ``state_dict`` has everything but the classifier.
     """
 
+    mean: Tensor
+    axes: Tensor
+    quantiles: Tensor
+    remembered: Tensor
+
     def __init__(self, judge: nn.Sequential, sample: Tensor, rng: torch.Generator, width: int = 64) -> None:
         super().__init__()
         self._judge, self.rng = (judge,), rng  # in a tuple, so that it is no part of the state

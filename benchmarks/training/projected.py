@@ -58,6 +58,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def __init__(self, side: int, sample: Tensor, rng: torch.Generator, width: int = 64) -> None:
         super().__init__()
+        self.scales: Tensor
         network = EfficientNetLite0(side).requires_grad_(False).to(sample.device)
         self._network = (network,)  # in a tuple, so that it is no part of the state
         for i, (inputs, outputs) in enumerate(zip(_INPUTS, _MIXED)):
@@ -92,4 +93,4 @@ class ProjectedDiscriminator(nn.Module):
 
 def hinge(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """The heads' loss: mean of max(0, 1 - real) + max(0, 1 + fake), summed over heads (arXiv:2111.01007, eq. 4)."""
-    return sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake))
+    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake)]).sum()

@@ -15,6 +15,7 @@ import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +100,7 @@ class SnDiscriminator(nn.Module):
     def __init__(self, widths: list[int], downs: int, rng: torch.Generator) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):  # the power iteration begins with a draw of torch's own
-            torch.manual_seed(torch.randint(2**62, (), generator=rng).item())
+            torch.manual_seed(int(torch.randint(2**62, (), generator=rng)))
             pairs = list(pairwise([3, *widths]))
             self.blocks = nn.Sequential(*(SnBlock(a, b, i < downs, first=i == 0) for i, (a, b) in enumerate(pairs)))
             self.out = spectral_norm(nn.Linear(widths[-1], 1))
@@ -111,10 +112,11 @@ class SnDiscriminator(nn.Module):
 class SnTrainer(Trainer):
     """The trainer of the mini zoo with SN-GAN's networks and step; data, order, checkpoints and resumption are its."""
 
-    config: SnConfig
+    config: SnConfig  # type: ignore[assignment] # the inherited methods read only what both settings have
 
     def _build(self, half: bool) -> None:
-        c, layout = self.config, dict(device=self.device, memory_format=torch.channels_last)
+        c = self.config
+        layout: dict[str, Any] = dict(device=self.device, memory_format=torch.channels_last)
         self.half = half
         self.g, self.d = c.generator(self.rng).to(**layout), c.discriminator(self.rng).to(**layout)
         self.ema = copy.deepcopy(self.g).requires_grad_(False).eval()  # what is kept: the paper averages nothing
@@ -158,14 +160,16 @@ def train_sngan(data: ImageSet, out: Path, images: int, device: str = "cpu", con
     Raises:
         TrainingError: see ``train_gan``. ValueError: images of another resolution than the settings'.
     """
-    grey = bool((data.images[:64][:, :1] == data.images[:64]).all())
+    # All of them: a grey generator of partly coloured images would lose the colours without a word.
+    parts = (data.images[first:first + 1024] for first in range(0, len(data), 1024))
+    grey = all(bool((part[:, :1] == part).all()) for part in parts)
     config = config or SnConfig(resolution=data.resolution, image_channels=1 if grey else 3)
     if config.resolution != data.resolution:
         raise ValueError(f"train-zoo sngan: settings for {config.resolution} pixels, images of {data.resolution}")
     out = Path(out)
     (out / name).mkdir(parents=True, exist_ok=True)
     trainer = train_gan(name, seed, out / name, data.images, device, until=images, config=config, log=log,
-                        trainer=SnTrainer)
+                        kind=SnTrainer)
     state = {key: value.cpu().contiguous() for key, value in trainer.ema.state_dict().items()
              if not key.endswith("num_batches_tracked")}
     if not all(value.isfinite().all() for value in state.values()):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from benchmarks.data.image_set import Rows
 from benchmarks.training.config import GanConfig
 from benchmarks.training.distributed import Group
 from benchmarks.training.gan import Trainer
@@ -26,7 +28,7 @@ class SharedTrainer(Trainer):
     Raises ValueError where the batch cannot be shared out evenly.
     """
 
-    def __init__(self, images: Tensor, seed: int, config: GanConfig | None = None, device: str = "cpu",
+    def __init__(self, images: Tensor | Rows, seed: int, config: GanConfig | None = None, device: str = "cpu",
                  compiled: bool = False, *, group: Group) -> None:
         config = config or GanConfig()
         group.check_batch(config.batch, "train-zoo")
@@ -57,6 +59,6 @@ class SharedTrainer(Trainer):
         return self.group.share(super()._rows())
 
 
-def trainer_for(group: Group | None) -> type[Trainer] | partial:
+def trainer_for(group: Group | None) -> Callable[..., Trainer]:
     """What makes the trainer of this process: the plain one where it is alone."""
     return Trainer if group is None or group.world == 1 else partial(SharedTrainer, group=group)

@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.cpu import use_one_thread
 from benchmarks.data.attributes import DRAWN
+from benchmarks.data.image_set import Rows
 from benchmarks.data.subsets import SUBSETS, lacking
 from benchmarks.training.config import GanConfig
 from benchmarks.training.data import boosting_weights, rendered, seeds
@@ -44,7 +45,9 @@ def judge(folder: Path) -> nn.Sequential:
         if not path.exists():
             _say(f"training the judge into {path}")
             train_oracle("teacher", path.parent, JUDGE_ROUNDS, JUDGE_SEED)
-    return load_oracle(str(path)).network
+    network = load_oracle(str(path)).network
+    assert isinstance(network, nn.Sequential)  # as both shipped architectures are
+    return network
 
 
 def _say(text: str) -> None:
@@ -54,6 +57,7 @@ def _say(text: str) -> None:
 def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device: str, config: GanConfig,
                compiled: bool, source: CelebASource | None = None, group: Group | None = None) -> None:
     if source is None:
+        data: Tensor | Rows
         data, labels = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
         names = DRAWN
     else:
@@ -63,7 +67,7 @@ def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device:
     until = min(images, seen(name, out_dir) + slice_images)
     judged = source is None and config.resolution == RESOLUTION and until > config.judged_from
     trainer = train_gan(name, seeds(name)[1], out_dir, data, device, until=until, config=config, compiled=compiled,
-                        log=_say, trainer=trainer_for(group), weights=weights,
+                        log=_say, kind=trainer_for(group), weights=weights,
                         judge=judge(out_dir.parent / "judge") if judged else None)
     if not trainer.leads:
         return
@@ -78,8 +82,8 @@ def _work(names: Sequence[str], out_dir: Path, images: int, slice_images: int, s
     use_one_thread()
     while stop_at is None or time.time() < stop_at:
         # Read anew in each round: another worker may have finished a turn meanwhile.
-        waiting = sorted((seen(name, out_dir), name) for name in names)
-        waiting = [name for count, name in waiting if count < images]
+        counts = sorted((seen(name, out_dir), name) for name in names)
+        waiting = [name for count, name in counts if count < images]
         if not waiting:
             return
         for name in waiting:
