@@ -107,7 +107,6 @@ def test_unknown_names():
     ("metrics: [alignment]", "controls: [[full]]", 16, ["controls: ['full'], expected pairs of GANs"]),
     ("- random", "- [sefa]", 13, ["methods.0: expected keys and values"]),
     ("- random", "- latentclr: {n_steps: 0}", 13, ["n_steps: 0, expected a whole number from 1"]),
-    ("- random", "- voynov: {batch: -2}", 13, ["batch: -2, expected a whole number from 1"]),
     ("- random", "- ganspace: {n_samples: 0}", 13, ["n_samples: 0"]),
     ("- random", "- random: {n_directions: 0}", 13, ["n_directions: 0"]),
     ("- random", "- latentclr: {lr: .nan}", 13, ["lr: nan, expected a finite number"]),

@@ -43,13 +43,14 @@ def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: E
         ValueError, RuntimeError: something cannot be read, used or written; a sentence says what to do.
     """
     with audit_folder(out, (RECORD, "audit.md", *(f"{kind}.png" for kind in KINDS))) as folder:
-        return _audit(given, folder, oracle, extractor, control, profile, seed, steps, device, store, command, say, key)
+        subjects = [find_subject(one, key) for one in given]
+        return _audit(given, subjects, folder, oracle, extractor, control, profile, seed, steps, device, store, command,
+                      say)
 
 
-def _audit(given: tuple[str, str], out: Path, oracle: str | None, extractor: Extractor,
+def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: str | None, extractor: Extractor,
            control: tuple[str, str] | None, profile: Profile, seed: int, steps: int | None, device: str, store: str,
-           command: list[str], say: Say, key: str | None) -> dict:
-    subjects = [find_subject(one, key) for one in given]
+           command: list[str], say: Say) -> dict:
     if subjects[0].hash == subjects[1].hash:
         raise ValueError(f"{given[0]} and {given[1]} are the same generator: there is nothing to compare")
     control = control or default_control(*subjects)

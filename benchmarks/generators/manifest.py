@@ -112,9 +112,9 @@ def _faults(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "generator" in entry and (not isinstance(spec, Mapping) or "module" not in spec):
         found.append(("generator", f"generator: {spec!r}, expected {{module: package.module:Class, ...}}"))
     for key in ("family", "checkpoint_key"):
-        if not isinstance(entry.get(key, ""), str):
+        if not isinstance(entry.get(key), str | None):
             found.append((key, f"{key}: {entry[key]!r}, expected a text"))
-    if not isinstance(entry.get("settings", {}), Mapping):
+    if not isinstance(entry.get("settings") or {}, Mapping):
         found.append(("settings", f"settings: {entry['settings']!r}, expected keys and values"))
     if sha is not None and not (isinstance(sha, str) and re.fullmatch("[0-9a-fA-F]{64}", sha)):
         found.append(("sha256", f"sha256: {sha!r}, expected 64 hex digits in quotes (or leave it out)"))

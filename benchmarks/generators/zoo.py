@@ -125,7 +125,7 @@ class Zoo:
     def _settings(self, name: str) -> dict[str, Any]:
         """What a family is told beside the file."""
         entry = self.entry(name)
-        key = {"checkpoint_key": entry["checkpoint_key"]} if "checkpoint_key" in entry else {}
+        key = {"checkpoint_key": entry["checkpoint_key"]} if entry.get("checkpoint_key") else {}
         return {**(entry.get("settings") or {}), **key}
 
     def _sha(self, name: str) -> str:
