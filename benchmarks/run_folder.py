@@ -20,14 +20,13 @@ from benchmarks.judging import judge_name
 from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
+from results.stored_run import CELL_COLUMNS
 
 if TYPE_CHECKING:
     from benchmarks.job import Job
     from benchmarks.plan import Plan
 
 ROOT = Path(__file__).parent.parent
-CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
-                "reason", "cached", "seconds", "images", "artifact")
 
 
 class FolderError(ValueError):
