@@ -262,7 +262,10 @@ def _write_reference(args: argparse.Namespace, rows: pd.DataFrame, made_by: dict
                           "NAME.json beside it)")
     if args.against.exists():
         checks.read_reference(args.against)  # a file that is none is not replaced
-    args.against.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        args.against.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--against {args.against} cannot be written to ({error.strerror})") from error
     closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
     facts = run_folder.caption_facts(made_by)
     reference = checks.reference_from_rows(rows, closed, made_by["controls"], facts)

@@ -202,7 +202,7 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, typ
                              "checked."))
     now, reference = (_only(frame, lambda line: tuple(getattr(line, field) for field in CONTEXT) in matched)
                       for frame in (now, reference))
-    apart = _other_parameters(settings, reference_settings) | _other_extractors(now, reference)
+    apart = (_other_parameters(settings, reference_settings) if matched else {}) | _other_extractors(now, reference)
     found += [Finding("context", True, f"{label}: {words}. {NOT_COMPARABLE}") for label, words in apart.items()]
     now, reference = (_only(frame, lambda line: _label(line) not in apart) for frame in (now, reference))
     pairs = reference.merge(now, on=list(KEY), how="outer", suffixes=("", "_now"), indicator=True)
@@ -283,6 +283,8 @@ def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tup
 
 
 def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> list[Finding]:
+    if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
+        return []  # `_other_seeds` has said it once for all
     name = _name(line)
     per_seed = Fraction(len(line.seeds.split()), len(line.seeds_now.split()))  # what a count of the run is worth
     ok, failed, not_applicable = (per_seed * int(n) for n in (line.ok_now, line.failed_now, line.not_applicable_now))
@@ -303,8 +305,6 @@ def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> l
     if not line.ok:
         return []
     loss = (line.mean - line.mean_now) * (1 if metrics[line.metric].higher_is_better else -1)
-    if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
-        return []  # said once for all
     exactly = line.deterministic and line.seeds == line.seeds_now
     if exactly:
         allowed, why = exact * max(1.0, abs(line.mean)), "a closed form: rounding only"
@@ -330,7 +330,7 @@ def _contexts(now: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
         nearest = max((c for c in have if c[0] == context[0]), default=None,
                       key=lambda c: np.sum([a == b for a, b in zip(c, context)]))
         if nearest is None:
-            found.append(Finding("missing", True, f"suite {context[0]} is in the reference; there are no rows of it."))
+            found.append(Finding("context", True, f"suite {context[0]} is in the reference; there are no rows of it."))
             continue
         changed = [f"{field} is {a}, {b} in the reference" for field, a, b in zip(CONTEXT, nearest, context) if a != b]
         found.append(Finding("context", True, f"suite {context[0]}: {'; '.join(changed)}. {NOT_COMPARABLE}"))

@@ -70,7 +70,12 @@ def _columns(path: Path, what: str, header: list[str], required: Collection[str]
     twice = sorted({c for c in header if header.count(c) > 1})
     missing, extra = [c for c in required if c not in header], [c for c in header if c not in {*required, *optional}]
     if missing or extra or twice:
-        said = [f"{words} {', '.join(map(repr, found))}" for words, found in
+        said = [f"{words} {_some(found)}" for words, found in
                 (("lacks", missing), ("has also", extra), ("has twice", twice)) if found]
         spread = " (a spreadsheet program has written it with semicolons)" if ";" in header[0] else ""
         raise CsvError(f"{path}: not {what} of this version: {'; '.join(said)}{spread}{repair}")
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
