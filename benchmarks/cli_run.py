@@ -249,7 +249,7 @@ def check(args: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{finding.kind}: {finding.sentence}")
     bad, apart = sum(f.fails for f in findings), sum(f.kind == "context" for f in findings)
-    verdict = "no regression" if not bad else "these cannot be compared" if bad == apart else f"{bad} findings fail"
+    verdict = "no regression" if not bad else "these cannot be compared" if bad == apart else f"{bad} of these fail"
     print(f"{args.run} against {args.against} ({checks.made_by(reference)}): {verdict}")
     return 0 if not bad else 2 if bad == apart else 1
 
