@@ -23,6 +23,7 @@ from metrics import registry as metric_registry
 from oracles import registry as extractors
 from results import places
 from results.locks import lock
+from results.stored_run import read_run
 
 
 def _words(text: str) -> list[str]:
@@ -247,23 +248,16 @@ def add_show(commands) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Makes every table and figure of a run again."""
-    rows, made_by = _stored(args.run)
+    rows, cells, made_by = read_run(args.run)
     with lock(args.run / ".tables.lock"):
-        _tables(args.run, rows, pd.read_csv(args.run / "cells.csv", keep_default_na=False), made_by)
+        _tables(args.run, rows, cells, made_by)
     return 0
-
-
-def _stored(run: Path) -> tuple[pd.DataFrame, dict]:
-    from results.rows import read_rows
-    for name in ("rows.csv", "cells.csv", "run.json"):
-        if not (run / name).is_file():
-            raise ConfigError(f"{run} is not a run's folder: it has no {name}")
-    return read_rows(run / "rows.csv"), json.loads((run / "run.json").read_text(encoding="utf-8"))
 
 
 def add_check(commands) -> None:
     """``check``: a regression check against a reference file."""
-    p = commands.add_parser("check", help="compare a run with a reference; exit code 1 on a regression")
+    p = commands.add_parser("check", help="compare a run with a reference; exit code 1 on a regression, "
+                            "2 if the two cannot be compared")
     p.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     p.add_argument("--against", type=Path, required=True, metavar="FILE",
                    help="a reference file, or the name of a shipped one, such as celeba_subsets-smoke")
@@ -272,25 +266,42 @@ def add_check(commands) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Prints findings; returns 1 if any of them is a regression."""
+    """Prints findings; returns 1 if any of them is a regression, 2 if the two cannot be compared."""
     from results import check as checks
-    rows, made_by = _stored(args.run)
+    from results.settings import read_settings, settings_of
+    rows, _, made_by = read_run(args.run)
     if args.write:
-        args.against.parent.mkdir(parents=True, exist_ok=True)
-        closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
-        facts = run_folder.caption_facts(made_by)
-        checks.write_reference(checks.reference_from_rows(rows, closed, provenance=facts), args.against)
-        print(f"wrote {args.against}")
-        return 0
+        return _write_reference(args, rows, made_by)
     against = places.reference(args.against)
     reference = checks.read_reference(against)
-    findings = checks.check(rows, reference, _metrics())
+    findings = checks.check(rows, reference, _metrics(), made_by["controls"], settings=settings_of(made_by),
+                            reference_settings=read_settings(against))
     for finding in findings:
         print(f"{finding.kind}: {finding.sentence}")
-    bad = sum(f.fails for f in findings)
-    verdict = f"{bad} findings fail" if bad else "no regression"
+    bad, apart = sum(f.fails for f in findings), sum(f.kind == "context" for f in findings)
+    verdict = "no regression" if not bad else "these cannot be compared" if bad == apart else f"{bad} of these fail"
     print(f"{args.run} against {against} ({checks.made_by(reference)}): {verdict}")
-    return 1 if bad else 0
+    return 0 if not bad else 2 if bad == apart else 1
+
+
+def _write_reference(args: argparse.Namespace, rows: pd.DataFrame, made_by: dict) -> int:
+    from results import check as checks
+    from results.settings import settings_of, write_settings
+    if args.against.suffix != ".csv":
+        raise ConfigError(f"--against {args.against}: a reference is written to a file NAME.csv (its settings to "
+                          "NAME.json beside it)")
+    if args.against.exists():
+        checks.read_reference(args.against)  # a file that is none is not replaced
+    try:
+        args.against.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--against {args.against} cannot be written to ({error.strerror})") from error
+    closed = [name for name, cls in registry.load_all()[0].items() if cls.deterministic]
+    facts = run_folder.caption_facts(made_by)
+    reference = checks.reference_from_rows(rows, closed, made_by["controls"], facts)
+    print(f"wrote {checks.write_reference(reference, args.against)}")
+    print(f"wrote {write_settings(settings_of(made_by), args.against)}, the settings that it is compared under")
+    return 0
 
 
 def add_list(commands) -> None:

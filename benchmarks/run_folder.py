@@ -20,13 +20,11 @@ from benchmarks.version import __version__, commit
 from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
+from results.stored_run import CELL_COLUMNS
 
 if TYPE_CHECKING:
     from benchmarks.job import Job
     from benchmarks.plan import Plan
-
-CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
-                "reason", "cached", "seconds", "images", "artifact")
 
 
 class FolderError(ValueError):

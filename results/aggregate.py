@@ -16,6 +16,7 @@ GANS = ("full", "female", "male", "no_hats", "no_glasses", "no_beards", "no_bear
 """The eight GANs in the order of the xGA paper's tables; others follow, alphabetically."""
 
 FLOOR, CEILING = "random", "interfacegan"
+NAMED = 4  # cells that a note names before it counts
 HEADLINE, CENTRED, PUBLISHED = "headline", "centred", "published"
 _GROUPS = {"greedy": HEADLINE, "index": HEADLINE, "headline": HEADLINE, "greedy-centred": CENTRED,
            "published-greedy": PUBLISHED, "published-index": PUBLISHED, "published": PUBLISHED}
@@ -50,7 +51,8 @@ class Entry:
 @dataclass(frozen=True)
 class Cell:
     """One pair (or GAN), seeds averaged. ``value`` is NaN unless ``status`` is ok; ``half`` is half the width of
-    the interval over latents; ``reason`` says why something failed, also where other seeds gave a value."""
+    the interval over latents; ``reason`` says why something failed, also where other seeds gave a value; ``seeds`` are
+    those that gave one."""
 
     status: str
     value: float = math.nan
@@ -62,6 +64,7 @@ class Cell:
     chance_high: float = math.nan
     effect: float = math.nan
     reason: str = ""
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Summary:
         chance, chance_low, chance_high: of such a mean, see ``metrics.null.band``; without stored null scores the
             mean over cells of each cell's own, whose band is that of one cell.
         over_random, over_random_low, over_random_high: paired difference to the random method, clustered by GAN.
+        shared: the cells that the difference is over: where both have a score.
+        random_mean: the random method's mean over them.
+        same_as_random: whether those are all that either has, so that the difference is that of the two means.
     """
 
     entry: Entry
@@ -95,6 +101,9 @@ class Summary:
     over_random: float
     over_random_low: float
     over_random_high: float
+    shared: tuple[Pair, ...]
+    random_mean: float
+    same_as_random: bool
     steps: int
     published_steps: int
 
@@ -218,7 +227,8 @@ def _cells(rows: list) -> dict[Pair, Cell]:
             continue
         value, low, high, *rest = (_mean([getattr(r, c) for r in ok]) for c in (
             "value", "ci_low", "ci_high", "chance", "chance_low", "chance_high", "effect"))
-        out[pair] = Cell("ok", value, (high - low) / 2, low, high, *rest, reason if failed else "")
+        out[pair] = Cell("ok", value, (high - low) / 2, low, high, *rest, reason if failed else "",
+                         tuple(sorted(int(r.seed) for r in ok)))
     return out
 
 
@@ -227,8 +237,8 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
     values = _values(cells)
     ok = [c for c in cells.values() if c.status == "ok"]
     mean, low, high = interval(values, bounds)
-    shared = {pair: v - floor[entry.by_index][pair] for pair, v in values.items()
-              if pair in floor.get(entry.by_index, {})} if entry.method != FLOOR else {}
+    random = floor.get(entry.by_index, {}) if entry.method != FLOOR else {}
+    shared = {pair: v - random[pair] for pair, v in values.items() if pair in random}
     over = interval(shared, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
     per_seed: dict[int, dict[Pair, float]] = {}
     for row in rows:
@@ -240,7 +250,43 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
     return Summary(entry, metric, rows[0].protocol, cells, mean, low, high, len(per_seed),
                    float(np.std(whole, ddof=1)) if len(whole) > 1 else math.nan,
                    _mean([c.half for c in ok]), *null, _mean([c.effect for c in ok]), *over,
+                   tuple(shared), _mean(random[pair] for pair in shared), set(shared) == set(values) == set(random),
                    *_steps([r for r in rows if r.status == "ok"] or rows))
+
+
+def gaps(summaries: Sequence[Summary]) -> dict[Entry, str]:
+    """{entry: what its mean is without} of those whose mean is over fewer cells, or seeds, than all have together."""
+    every: dict[Pair, set[int]] = {}
+    for s in summaries:
+        for pair in s.values:
+            every.setdefault(pair, set()).update(s.cells[pair].seeds)
+    out = {}
+    for s in summaries:
+        if not s.values:
+            continue
+        lacking: dict[str, list[Pair]] = {}
+        for pair, seeds in every.items():
+            absent = seeds - set(s.cells[pair].seeds) if pair in s.values else seeds
+            if absent:
+                lacking.setdefault("" if pair not in s.values else seed_words(absent), []).append(pair)
+        words = [_without(what, pairs, len(every)) for what, pairs in lacking.items()]
+        if words:
+            out[s.entry] = " and ".join(words)
+    return out
+
+
+def seed_words(seeds: Iterable[int]) -> str:
+    """``seed 0`` or ``seeds 0, 1``."""
+    listed = ", ".join(map(str, sorted(seeds)))
+    return f"{'seeds' if ',' in listed else 'seed'} {listed}"
+
+
+def _without(what: str, pairs: list[Pair], of: int) -> str:
+    if what and len(pairs) == of:
+        return f"without {what}"
+    named = ", ".join("/".join(filter(None, pair)) for pair in sorted(pairs)[:NAMED])
+    named += f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
+    return f"without {what} of {named}" if what else f"without {named} ({of - len(pairs)} of {of})"
 
 
 def interval(values: dict[Pair, float], bounds: tuple[float, float] = ANY) -> tuple[float, float, float]:
@@ -286,6 +332,7 @@ def long_form(summaries: Sequence[Summary]) -> pd.DataFrame:
                       "low": s.low, "high": s.high, "interval_over": "GANs", "chance": s.chance,
                       "chance_low": s.chance_low, "chance_high": s.chance_high, "over_random": s.over_random,
                       "over_random_low": s.over_random_low, "over_random_high": s.over_random_high,
+                      "random_mean": s.random_mean, "over_random_cells": len(s.shared),
                       "seeds": s.n_seeds, "seed_sd": s.seed_sd, "latents_half": s.half, "effect": s.effect,
                       "cells_ok": len(s.values), "cells": len(s.cells), **tail})
     return pd.DataFrame(lines)

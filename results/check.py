@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from results import places
-from results.aggregate import Pair, without_controls
+from results.aggregate import Pair, seed_words
+from results.csv_files import CsvError, converted, read_text
 from results.rows import CONTEXT
+from results.settings import differences
 from results.store import write_atomically
 
 ENTRY = ("metric", "protocol", "method", "variant", "extractor")
-KEY = (*CONTEXT, *ENTRY)
+CLIENTS, CONTROL = "clients", "control"
+KEY = (*CONTEXT, *ENTRY, "part")
 MADE = ("commit", "torch", "device")
 COLUMNS = (*KEY, "mean", "seed_sd", "half", "seeds", "ok", "failed", "not_applicable", "deterministic", *MADE)
 
@@ -34,6 +38,10 @@ FLOORS = {"alignment": 0.03, "attribute_recovery": 0.05, "recovery_specificity":
 """What a score may always lose; others: 3% of the range of its values, or 5% of the reference if that is infinite."""
 
 
+NOT_COMPARABLE = "Such numbers cannot be compared; make a reference with these settings if the change is meant."
+REMAKE = "make it again from a run that is known to be good (`check RUN --against FILE --write`)"
+
+
 class BadReference(ValueError):
     """The reference file is not one; the message says what is wrong."""
 
@@ -43,7 +51,8 @@ class Finding:
     """One thing that the check has to say.
 
     Attributes:
-        kind: regression, missing, failure, coverage, context, or (these do not fail) improvement, new.
+        kind: regression, missing, failure, coverage, context (other settings: not comparable), or (these do not fail)
+            improvement, new, seeds, settings.
         fails: whether it should turn a build red.
         sentence: what was found, with the figures and the tolerance.
     """
@@ -56,16 +65,19 @@ class Finding:
 def reference_from_rows(rows: pd.DataFrame, deterministic: Collection[str] = (),
                         controls: Sequence[Pair] = (("full", "full_b"),),
                         provenance: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The reference (``COLUMNS``) that later rows are checked against: one line a method, metric and protocol.
+    """The reference (``COLUMNS``) that later rows are checked against: one line a method, metric, protocol and part.
 
-    ``mean`` is over seeds, then pairs or GANs (controls left out); ``seed_sd`` the standard deviation over seeds of the
+    ``part`` is "control" for the pairs and GANs that have the second GAN of one of ``controls``, else "clients".
+    ``mean`` is over seeds, then pairs or GANs of the part; ``seed_sd`` the standard deviation over seeds of the
     mean over pairs; ``half`` the mean half width of the intervals over latents; ``seeds`` those seeds, as text.
     Methods named in ``deterministic`` (closed forms that draw nothing) are held to rounding. A line without any score
     has a NaN mean. ``provenance`` holds what made the rows, by the names of ``MADE``; nothing is compared by it.
     """
     grouped: dict[tuple, list] = {}
-    for row in without_controls(rows, controls).itertuples():
-        grouped.setdefault(tuple(getattr(row, field) for field in KEY), []).append(row)
+    doubles = {pair[1] for pair in controls}
+    for row in rows.itertuples():
+        part = CONTROL if doubles & {row.reference, row.client} else CLIENTS
+        grouped.setdefault((*(getattr(row, field) for field in KEY[:-1]), part), []).append(row)
     made = {name: (provenance or {}).get(name, "unknown") for name in MADE}
     lines = [{**dict(zip(KEY, key)), **_facts(grouped[key]), "deterministic": key[KEY.index("method")] in deterministic,
               **made} for key in sorted(grouped)]
@@ -95,21 +107,31 @@ def write_reference(reference: pd.DataFrame, path: Path | str) -> Path:
 
 
 def read_reference(path: Path | str) -> pd.DataFrame:
-    """A reference file's content. Raises BadReference if it is none."""
+    """A reference file's content. Raises BadReference, with the line where there is one, if it is none.
+
+    Files from before there was a ``part`` hold clients only.
+    """
     path = Path(path)
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in places.REFERENCES.glob("*.csv")))
-        raise BadReference(f"{path}: no reference file there; make one from a run that is known to be good (--write), "
-                           f"or take a shipped one: {shipped}")
-    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
-    if tuple(frame.columns) != COLUMNS:
-        raise BadReference(f"{path}: not a reference file of this version: it has the columns "
-                              f"{', '.join(frame.columns)}, expected {', '.join(COLUMNS)}; make a new one")
-    for column in ("version", "ok", "failed", "not_applicable"):
-        frame[column] = frame[column].astype(int)
-    for column in ("mean", "seed_sd", "half"):  # Python's float reads back exactly what was written
-        frame[column] = [float(x or "nan") for x in frame[column]]
-    frame["deterministic"] = frame["deterministic"] == "True"
+        what = "a folder, not a reference file" if path.is_dir() else "no reference file there"
+        raise BadReference(f"{path}: {what}; make one from a run that is known to be good (`check RUN --against FILE "
+                           f"--write`), or take a shipped one: {shipped}")
+    try:
+        frame, lines = read_text(path, "a reference file", [c for c in COLUMNS if c != "part"], ["part"], REMAKE)
+        if "part" not in frame:
+            frame["part"] = CLIENTS
+        frame = frame[list(COLUMNS)]
+        for column, convert, expected in _TYPES:
+            frame[column] = converted(path, frame[column], lines, convert, expected)
+    except CsvError as error:
+        raise BadReference(str(error)) from error
+    if frame.empty:
+        raise BadReference(f"{path}: a reference file without lines compares nothing; {REMAKE}")
+    twice = frame.duplicated(list(KEY)).to_numpy()
+    if twice.any():
+        raise BadReference(f"{path}:{lines[int(twice.argmax())]}: the same method, metric, protocol and part as in a "
+                           f"line above; {REMAKE}")
     return frame
 
 
@@ -118,49 +140,156 @@ def made_by(reference: pd.DataFrame) -> str:
     return ", ".join(f"{name} {' and '.join(sorted(set(reference[name])))}" for name in MADE)
 
 
-def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: dict[str, type], other_machine: bool = True,
-          controls: Sequence[Pair] = (("full", "full_b"),)) -> list[Finding]:
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError
+    return int(text)
+
+
+def _seeds(text: str) -> str:
+    if not text.split() or not all(seed.isdigit() for seed in text.split()):
+        raise ValueError
+    return text
+
+
+def _one_of(*known: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in known:
+            raise ValueError
+        return text
+    return convert
+
+
+_TYPES: tuple[tuple[str, Callable[[str], object], str], ...] = (
+    *((column, _count, "a whole number from 0") for column in ("version", "ok", "failed", "not_applicable")),
+    # Python's float reads back exactly what was written.
+    *((column, lambda text: float(text or "nan"), "a number") for column in ("mean", "seed_sd", "half")),
+    ("seeds", _seeds, "seeds with spaces between them"),
+    ("part", _one_of(CLIENTS, CONTROL), f"{CLIENTS} or {CONTROL}"),
+    ("deterministic", lambda text: _one_of("True", "False")(text) == "True", "True or False"))
+
+
+def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, type],
+          controls: Sequence[Pair] = (("full", "full_b"),), other_machine: bool = True,
+          settings: Mapping[str, Any] | None = None,
+          reference_settings: Mapping[str, Any] | None = None) -> list[Finding]:
     """What ``rows`` have lost against ``reference``; what fails comes first.
 
     A mean that is worse, by its metric's direction, than the reference's by more than the tolerance is a regression;
     one that is better by more is only noted. The tolerance is the largest of ``SPREADS`` times the reference's spread
-    over seeds, its half interval over latents, and the metric's floor; for a closed form it is rounding. Nothing is
-    compared where suite, version, profile, zoo or oracle differ, or where other cells were scored: that is a finding
-    itself. A run of other seeds, or of fewer, is compared by what it has for each seed; a closed form is held to
-    rounding on the reference's own seeds only, as those choose the latents that it is scored on.
+    over seeds (no less than what is usual for the score), its half interval over latents, and the metric's floor; for a
+    closed form it is rounding. Control pairs
+    are compared apart from clients, and every variant of a method with itself. Nothing is compared where suite,
+    version, profile, zoo, oracle or ``settings`` differ, nor of a method whose parameters or extractor do, nor where
+    other cells were scored: that is a finding itself. A run of other seeds, or of fewer, is compared by what it has for
+    each seed; a closed form is held to rounding on the reference's own seeds only, as those choose the latents that it
+    is scored on.
 
     Args:
         metrics: {name: class with higher_is_better and bounds}.
+        controls: the run's.
         other_machine: whether the reference may come from another machine.
+        settings, reference_settings: of the run and the reference (``results.settings``); None where unknown.
     """
     now = reference_from_rows(rows, (), controls)
     found = _contexts(now, reference)
-    pairs = reference.merge(now, on=list(KEY), how="outer", suffixes=("", "_now"), indicator=True)
     matched = set(map(tuple, now[list(CONTEXT)].to_numpy())) & set(map(tuple, reference[list(CONTEXT)].to_numpy()))
-    pairs = pairs[[context in matched for context in map(tuple, pairs[list(CONTEXT)].to_numpy())]]
+    if settings and reference_settings and matched:
+        changed = differences(settings["run"], reference_settings["run"])
+        if changed:
+            return [*found, Finding("context", True, f"{'; '.join(changed)}. {NOT_COMPARABLE}")]
+    elif settings and matched:
+        found.append(Finding("settings", False, "the reference does not say with which settings it was made (alpha, "
+                             "latents, attributes, weights, parameters of methods): that they are the run's was not "
+                             "checked."))
+    now, reference = (_only(frame, lambda line: tuple(getattr(line, field) for field in CONTEXT) in matched)
+                      for frame in (now, reference))
+    apart = (_other_parameters(settings, reference_settings) if matched else {}) | _other_extractors(now, reference)
+    found += [Finding("context", True, f"{label}: {words}. {NOT_COMPARABLE}") for label, words in apart.items()]
+    now, reference = (_only(frame, lambda line: _label(line) not in apart) for frame in (now, reference))
+    pairs = reference.merge(now, on=list(KEY), how="outer", suffixes=("", "_now"), indicator=True)
+    both = pairs[pairs["_merge"] == "both"]
+    both = both.assign(seed_sd=_spreads(both))
+    found += _other_seeds(both)
     found += _missing(pairs[pairs["_merge"] == "left_only"], now)
-    for line in pairs[pairs["_merge"] == "both"].itertuples():
+    for line in both.itertuples():
         found += _line(line, rows, metrics, OTHER_MACHINE if other_machine else SAME_MACHINE)
-    new = pairs[pairs["_merge"] == "right_only"]
-    for method, part in new.groupby("method", sort=True):
-        found.append(Finding("new", False, f"{method}: {len(part)} scores that the reference does not have "
-                                           f"({', '.join(sorted(set(part['metric'])))}); nothing to compare with."))
+    found += _new(pairs[pairs["_merge"] == "right_only"], reference)
     return sorted(found, key=lambda f: not f.fails)
+
+
+def _only(frame: pd.DataFrame, wanted: Callable[[Any], bool]) -> pd.DataFrame:
+    return frame[np.array([wanted(line) for line in frame.itertuples()], dtype=bool)]
+
+
+def _spreads(lines: pd.DataFrame) -> list[float]:
+    """The spread over seeds of each line: from two or three seeds it can be small by luck, so it is no less than the
+    median over the methods that draw, of the same metric, protocol and part. NaN where the reference has one seed."""
+    several = lines["seeds"].str.contains(" ")
+    drawn = lines[several & ~lines["deterministic"].astype(bool) & (lines["ok"] > 0)]
+    place = ["metric", "protocol", "part"]
+    median = drawn.groupby(place)["seed_sd"].median().to_dict()
+    return [max(line.seed_sd, median.get(tuple(getattr(line, field) for field in place), 0.0)) if " " in line.seeds
+            else math.nan for line in lines.itertuples()]
+
+
+def _label(line) -> str:
+    return f"{line.method}[{line.variant}]" if line.variant else line.method
+
+
+def _other_parameters(now: Mapping[str, Any] | None, then: Mapping[str, Any] | None) -> dict[str, str]:
+    if not now or not then:
+        return {}
+    changed = {label: differences(params, then["methods"].get(label, {})) for label, params in now["methods"].items()}
+    return {label: "; ".join(words) for label, words in changed.items() if words}
+
+
+def _other_extractors(now: pd.DataFrame, reference: pd.DataFrame) -> dict[str, str]:
+    """{method: sentence} of those whose rows have no extractor of the reference's."""
+    ours, theirs = ({label: set(part["extractor"]) for label, part in frame.groupby(
+        [_label(line) for line in frame.itertuples()])} for frame in (now, reference))
+    words = {label: [", ".join(sorted(which[label])) or "none" for which in (ours, theirs)]
+             for label in ours if label in theirs and not ours[label] & theirs[label]}
+    return {label: f"extractor is {one}, {other} in the reference" for label, (one, other) in words.items()}
+
+
+def _other_seeds(both: pd.DataFrame) -> list[Finding]:
+    other = both[both["seeds"] != both["seeds_now"]]
+    kinds = dict.fromkeys(zip(other["seeds_now"], other["seeds"]))
+    found = []
+    for ours, theirs in kinds:
+        n = sum(pair == (ours, theirs) for pair in zip(other["seeds_now"], other["seeds"]))
+        one, two = (seed_words(map(int, seeds.split())) for seeds in (ours, theirs))
+        what = f"{one} in the run, {two} in the reference, for {n} of {len(both)} scores"
+        if " " in theirs:
+            found.append(Finding("seeds", False, f"{what}: means over other seeds are compared, within their spread."))
+        else:
+            found.append(Finding("context", True, f"{what}: one seed says nothing of the spread over seeds, so they "
+                                                  "cannot be compared; run the reference's seed, or make a reference "
+                                                  "of several."))
+    return found
 
 
 def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tuple[float, float]) -> tuple[float, str]:
     """(what a mean may lose, where that comes from) for a score that is not a closed form.
+
+    ``seed_sd`` is NaN for a reference of one seed. Then the interval over latents stands for the spread: with the same
+    seed, another processor only rounds otherwise. The smoke run under AVX-512 against the same with none of AVX (torch
+    and oneDNN both at SSE4.1) moved 13 of 205 scores, the most (xga's) by a third of this tolerance.
 
     >>> tolerance("alignment", mean=0.5, seed_sd=0.02, half=0.01, bounds=(-1.0, 1.0))
     (0.06, '3 times the spread over seeds')
     """
     low, high = bounds
     floor = FLOORS.get(metric, 0.03 * (high - low) if math.isfinite(high - low) else 0.05 * abs(mean))
-    return max((floor, "the metric's floor"), (SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"),
-               (half, "half the interval over latents"))
+    one_seed = not math.isfinite(seed_sd)
+    return max((floor, "the metric's floor"), (half, "half the interval over latents"),
+               (0.0 if one_seed else SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"))
 
 
 def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> list[Finding]:
+    if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
+        return []  # `_other_seeds` has said it once for all
     name = _name(line)
     per_seed = Fraction(len(line.seeds.split()), len(line.seeds_now.split()))  # what a count of the run is worth
     ok, failed, not_applicable = (per_seed * int(n) for n in (line.ok_now, line.failed_now, line.not_applicable_now))
@@ -206,11 +335,10 @@ def _contexts(now: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
         nearest = max((c for c in have if c[0] == context[0]), default=None,
                       key=lambda c: np.sum([a == b for a, b in zip(c, context)]))
         if nearest is None:
-            found.append(Finding("missing", True, f"suite {context[0]} is in the reference; there are no rows of it."))
+            found.append(Finding("context", True, f"suite {context[0]} is in the reference; there are no rows of it."))
             continue
         changed = [f"{field} is {a}, {b} in the reference" for field, a, b in zip(CONTEXT, nearest, context) if a != b]
-        found.append(Finding("context", True, f"suite {context[0]}: {'; '.join(changed)}. Such numbers cannot be "
-                                              "compared; make a reference with these settings if the change is meant."))
+        found.append(Finding("context", True, f"suite {context[0]}: {'; '.join(changed)}. {NOT_COMPARABLE}"))
     known = {c[0] for c in want}
     found += [Finding("new", False, f"suite {c[0]}, profile {c[2]}: the reference has nothing to compare with.")
               for c in have if c not in want and c[0] not in known]
@@ -218,24 +346,43 @@ def _contexts(now: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
 
 
 def _missing(gone: pd.DataFrame, now: pd.DataFrame) -> list[Finding]:
-    found, there = [], set(now["method"])
-    for method, part in gone.groupby("method", sort=True):
-        if method not in there:
-            found.append(Finding("missing", True, f"{method} is in the reference ({len(part)} scores); there are no "
-                                                  "rows of it: was it left out of the run?"))
-        else:
+    found = []
+    there = {(line.method, line.variant, line.part) for line in now.itertuples()}
+    for (method, variant, part), lines in gone.groupby(["method", "variant", "part"], sort=True):
+        if (method, variant, part) in there:
             found += [Finding("missing", True, f"{_name(line)}: in the reference, but there are no rows of it.")
-                      for line in part.itertuples()]
+                      for line in lines.itertuples()]
+            continue
+        label = _label(next(lines.itertuples())) + (" on control pairs" if part == CONTROL else "")
+        own = now[(now["method"] == method) & (now["part"] == part)]
+        others = sorted({_label(line) for line in own.itertuples()})
+        instead = f" (there are rows of {', '.join(others)}, which is compared with itself only)" if others else ""
+        found.append(Finding("missing", True, f"{label} is in the reference ({len(lines)} scores); there are no rows "
+                                              f"of it{instead}: was it left out of the run?"))
+    return found
+
+
+def _new(new: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
+    found = []
+    if not new.empty and CONTROL not in set(reference["part"]):
+        lines = new[new["part"] == CONTROL]
+        if len(lines):
+            found.append(Finding("new", False, f"the reference has no control pairs; {len(lines)} scores of the run's "
+                                               "are compared with nothing. A new reference has them."))
+        new = new[new["part"] != CONTROL]
+    for (_, _, part), lines in new.groupby(["method", "variant", "part"], sort=True):
+        label = _label(next(lines.itertuples())) + (" on control pairs" if part == CONTROL else "")
+        found.append(Finding("new", False, f"{label}: {len(lines)} scores that the reference does not have "
+                                           f"({', '.join(sorted(set(lines['metric'])))}); nothing to compare with."))
     return found
 
 
 def _name(line) -> str:
-    method = f"{line.method}[{line.variant}]" if line.variant else line.method
-    return f"{method}, {line.metric} ({line.protocol})"
+    return f"{_label(line)}, {line.metric} ({line.protocol}{', control pairs' if line.part == CONTROL else ''})"
 
 
 def _reason(line, rows: pd.DataFrame) -> str:
     mask = rows["status"] == "failed"
-    for field in KEY:
+    for field in KEY[:-1]:
         mask &= rows[field] == getattr(line, field)
     return rows.loc[mask, "reason"].iloc[0]

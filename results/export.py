@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 from tabulate import tabulate
 
+from results.latex import document, latex, latex_caption, latex_cell
 from results.store import write_atomically
 from results.tables import Table
-
-_LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$", "{": r"\{",
-          "}": r"\}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
-          ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "†": r"\dag{}",
-          "°": r"$^\circ$", "–": "--", "·": r"$\cdot$", "−": "$-$", "×": r"$\times$", "…": r"\dots{}", "≥": r"$\geq$",
-          "≤": r"$\leq$"}
-
-# \@nodocument is \relax once a document has begun: so a file knows whether it is being \input or compiled by itself.
-_PREAMBLE = r"""% Compile it as it is, or \input it in a document that loads booktabs and graphicx.
-\expandafter\ifx\csname @nodocument\endcsname\relax
-\def\dirbenchend{}
-\else
-\def\dirbenchend{\end{document}}
-\documentclass{article}
-\usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
-\usepackage[a4paper,landscape,margin=15mm]{geometry}
-\usepackage{booktabs}
-\usepackage{graphicx}
-\pagestyle{empty}
-\begin{document}
-\fi
-"""
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
@@ -47,38 +26,39 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 def to_csv(table: Table) -> str:
     """The numbers in long form at full precision, under a comment line (``#``) that says what made them.
 
-    Read it with ``pandas.read_csv(path, comment="#")``.
+    Read it with ``pandas.read_csv(path, comment="#", keep_default_na=False, na_values="")``. Every text is quoted, so
+    that a "#" in it begins no comment; without the last two arguments a method called "None" or "NA" would be missing.
     """
     head = _line(f"{table.title} | {table.caption}")
-    return f"# {head}\n" + table.data.to_csv(index=False, lineterminator="\n")
+    return f"# {head}\n" + table.data.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def to_markdown(table: Table, level: int = 3) -> str:
     """A heading, what made the numbers, a pipe table, the notes."""
-    header, lines = _grid(table, lambda text: _markdown(text).replace("\n", "<br>"))
+    header, lines = _grid(table, lambda text: markdown(text).replace("\n", "<br>"))
     columns = len(header)
     rule = ["---"] + ["---:"] * (columns - 1)
-    out = [f"{'#' * level} {_markdown(table.title)}", ""]
+    out = [f"{'#' * level} {markdown(table.title)}", ""]
     if table.caption:
-        out += [f"*{_markdown(table.caption)}*", ""]
+        out += [f"*{markdown(table.caption)}*", ""]
     out += ["| " + " | ".join(row) + " |" for row in (header, rule, *lines)]
     if table.notes:
-        out += ["", *(f"- {_markdown(_line(note))}" for note in table.notes)]
+        out += ["", *(f"- {markdown(_line(note))}" for note in table.notes)]
     return "\n".join(out)
 
 
 def to_latex(table: Table) -> str:
     """A booktabs table, shrunk to the page where it is wider; compiles by itself and can be ``\\input`` as well."""
-    header, lines = _grid(table, _latex_cell)
+    header, lines = _grid(table, latex_cell)
     body = "\n".join([r"\toprule", " & ".join(header) + r" \\", r"\midrule",
                       *(" & ".join(row) + r" \\" for row in lines), r"\bottomrule"])
     notes = "\n".join(rf"\par\footnotesize {latex(_line(note))}" for note in table.notes)
     caption = ". ".join(part for part in (table.title, table.caption) if part) + "."
-    return (f"{_PREAMBLE}\\begin{{table}}[t]\n\\centering\n\\caption{{{latex(_line(caption))}}}\\medskip\n"
-            f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n"
-            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n{body}\n\\end{{tabular}}}}\n"
-            f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\n{notes}\n\\end{{minipage}}\n"
-            f"\\end{{table}}\n\\dirbenchend\n")
+    return document(f"\\begin{{table}}[t]\n\\centering\n{latex_caption(_line(caption))}\\medskip\n"
+                    f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n"
+                    f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n{body}\n\\end{{tabular}}}}\n"
+                    f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\n{notes}\n\\end{{minipage}}\n"
+                    f"\\end{{table}}\n")
 
 
 def to_text(table: Table) -> str:
@@ -90,33 +70,19 @@ def to_text(table: Table) -> str:
     return "\n".join([*head, "", grid, *(f"  {_line(note)}" for note in table.notes)])
 
 
-def latex(text: str) -> str:
-    """``text`` with every character that LaTeX would trip over escaped; others outside ASCII and Latin-1 become "?".
-
-    >>> latex("4 ≈ 5")
-    '4 ? 5'
-    """
-    out = (_LATEX.get(c, c if ord(c) < 256 and c.isprintable() else "?") for c in text)
-    return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", "".join(out))
-
-
-def _markdown(text: str) -> str:
-    for plain, escaped in (("\\", "\\\\"), ("|", "\\|"), ("*", "\\*"), ("<", "&lt;")):
-        text = text.replace(plain, escaped)
-    return text
-
-
-def _latex_cell(text: str) -> str:
-    parts = [latex(part) for part in text.split("\n")]
-    # A cell that starts with "[" would be read as the optional argument of the line break before it.
-    parts = [f"{{}}{part}" if part.startswith(("[", "*")) else part for part in parts]
-    return parts[0] if len(parts) == 1 else r"\shortstack[r]{" + r" \\ ".join(parts) + "}"
+def markdown(text: str) -> str:
+    """``text`` with every character escaped that Markdown, with GitHub's tables and formulas, would take for more."""
+    text = re.sub(r"&(?=[#\w])", "&amp;", text)
+    text = re.sub(r"([\\|*`$])", r"\\\1", text).replace("<", "&lt;")
+    # In the middle of a word an underscore is itself; a bracket is a link only before a parenthesis or a colon.
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~", r"\\\g<0>", text)
+    return re.sub(r"\](?=[(:\[])", r"\\]", text)
 
 
 def _grid(table: Table, clean) -> tuple[list[str], list[list[str]]]:
     header = [clean(str(table.cells.index.name or "")), *(clean(str(c)) for c in table.cells.columns)]
     lines = [[clean(str(label)), *(clean(str(cell)) for cell in row)]
-             for label, row in zip(table.cells.index, table.cells.itertuples(index=False))]
+             for label, row in zip(table.cells.index, table.cells.itertuples(index=False, name=None))]
     return header, lines
 
 

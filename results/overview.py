@@ -105,17 +105,17 @@ def _lines(source: Source, found: dict[tuple[str, str], list[Summary]], feet: Fo
         if any(e.by_index == by_index for e in entries):
             lines["chance" + (", by index" if by_index else "")] = {
                 header(source, m, group): _chance(own, by_index, source.digits(m)) for (m, group), own in found.items()}
+    gaps = {column: aggregate.gaps(own) for column, own in found.items()}
     for entry in entries:
         line, label = {}, entry.label(entries)
         for (metric, group), own in found.items():
             s = next((s for s in own if s.entry == entry), None)
-            text = _mean_cell(source, s, feet) if s or not entry.by_index else ""
+            text = _mean_cell(source, s, feet, gaps[metric, group].get(entry, "")) if s or not entry.by_index else ""
             if over_random and s and math.isfinite(s.over_random):
-                text += "\n" + with_interval(s.over_random, s.over_random_low, s.over_random_high,
-                                             source.digits(metric), sign=True)
+                text += "\n" + feet.over_random(source, s)
             line[header(source, metric, group)] = text
             label = label if s is None else feet.entry(s, entries)
-        lines[label] = line
+        lines[f"method {label}" if label in lines else label] = line  # a method may be called chance
     return lines
 
 
@@ -159,7 +159,7 @@ def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
     return with_interval(*mean, digits)
 
 
-def _mean_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
+def _mean_cell(source: Source, s: Summary | None, feet: Footnotes, gap: str) -> str:
     if s is None:
         feet.marks.add(NOT_RUN)
         return NOT_RUN
@@ -168,11 +168,11 @@ def _mean_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
         return feet.cell(next(c for c in s.cells.values() if c.status == s.status), digits)
     # Where the score does not exist it is nobody's fault and the same for all; a failure must show.
     failed = [c for c in s.cells.values() if c.status == "failed"]
-    text = with_interval(s.mean, s.low, s.high, digits) + (AT_CHANCE if source.at_chance(s) else "")
-    if not failed:
-        return text
-    letter = feet.cell(failed[0], digits).removeprefix("failed ")
-    return f"{text} ({len(s.values)}/{len(s.values) + len(failed)}) {letter}"
+    text = feet.mean(source, s, gap)
+    if failed:
+        text += f" ({len(s.values)}/{len(s.values) + len(failed)})"
+    some_seeds = [c for c in s.cells.values() if c.status == "ok" and c.reason]
+    return " ".join([text, *(feet.letter(c.reason) for c in (failed + some_seeds)[:1])])
 
 
 def floor_check(source: Source) -> Table | None:
@@ -222,6 +222,7 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
     feet, lines, means = Footnotes(), {}, {}
     labels = {s.entry: feet.entry(s, entries) for own in found.values() for s in own}
     clients = {m: {s.entry: s for s in source.summarise(real, m, "pair")} for m in found}
+    gaps = {m: aggregate.gaps(list(own.values())) for m, own in clients.items()}
     for entry in entries:
         line: dict[str, str] = {}
         for metric, own in found.items():
@@ -230,7 +231,7 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
             name = header(source, metric)
             if any(s.values for s in own):
                 line[f"{name}\ncontrol"] = _control_cell(source, here, feet)
-            line[f"{name}\nclients"] = _mean_cell(source, there, feet)
+            line[f"{name}\nclients"] = _mean_cell(source, there, feet, gaps[metric].get(entry, ""))
             means[entry, metric] = (here.mean if here else math.nan, there.mean if there else math.nan)
         margin = means.get((entry, "attribute_recovery"), (0, math.nan))[1] \
             - means.get((entry, "recovery_specificity"), (math.nan, 0))[0]

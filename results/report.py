@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from results import aggregate, overview, plots, published, tables
-from results.export import to_markdown, write_table
+from results.export import markdown, to_markdown, write_table
 from results.rows import contexts
 from results.store import write_atomically
 from results.tables import Source, Table
 
+LONGEST = 150  # bytes of a file's stem: most systems take 255, and writing adds some
 REFERENCE, CONTROLS = "full", (("full", "full_b"),)
 
 
@@ -33,7 +36,7 @@ def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, prove
     split = sources(rows, cells, provenance, metrics)
     paths = []
     for (context, _), (source, own) in zip(contexts(rows), split, strict=True):
-        name = "-".join(str(v) for v in context.values() if v) if len(split) > 1 else ""
+        name = file_name("-".join(str(v) for v in context.values() if v)) if len(split) > 1 else ""
         paths += _make(Path(run_dir) / name, source, own)
     return paths
 
@@ -76,24 +79,46 @@ def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
         "Cost": [overview.costs(cells, source.caption())],
         "Every pair": [table for group in groups for metric in tables.PAPER_TABLE
                        for table in tables.matrices(source, metric, group)]}
-    return {title: found for title, listed in chapters.items() if (found := [t for t in listed if t is not None])}
+    taken: set[str] = set()
+    return {title: [_named_apart(t, taken) for t in found] for title, listed in chapters.items()
+            if (found := [t for t in listed if t is not None])}
+
+
+def _named_apart(table: Table, taken: set[str]) -> Table:
+    """``table`` with a name that is a file's on every system, and that no earlier table (``taken``) has."""
+    name = stem = file_name(table.name)
+    number = 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name.casefold())
+    return replace(table, name=name)
+
+
+def file_name(text: str) -> str:
+    """``text`` as a file's stem: letters, digits, "-", "." and "_"; long ones end in a hash of the whole."""
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in text).strip("_.")
+    if len(stem.encode()) <= LONGEST:
+        return stem
+    whole = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return stem.encode()[:LONGEST - 9].decode("utf-8", "ignore") + f"_{whole}"
 
 
 def _make(folder: Path, source: Source, cells: pd.DataFrame) -> list[Path]:
     figure = plots.summary_figure(source, folder / "summary.png")
     chapters = all_tables(source, cells)
     paths = [figure] if figure else []
-    lines = [f"# {source.rows['suite'].iloc[0]}", "", source.caption(), ""]
+    lines = [f"# {markdown(source.rows['suite'].iloc[0])}", "", markdown(source.caption()), ""]
     if figure:
         lines += [f"![Headline scores]({figure.name})", ""]
     for title, found in chapters.items():
-        lines += [f"## {title}", ""]
+        lines += [f"## {markdown(title)}", ""]
         for table in found:
             place = folder / "tables" / ("pairs" if title == "Every pair" else "")
             written = write_table(table, place)
             paths += written
             if title in ("Every pair", "Other protocols"):  # many: linked rather than shown
-                lines.append(f"- [{table.title}]({written[1].relative_to(folder).as_posix()})")
+                lines.append(f"- [{markdown(table.title)}]({written[1].relative_to(folder).as_posix()})")
             else:
                 lines += [to_markdown(table), ""]
         lines.append("")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from results.csv_files import CsvError, read_text
 from results.store import write_atomically
 
 TEXT = ("suite", "profile", "zoo", "oracle", "extractor", "metric", "protocol", "method", "variant", "reference",
@@ -32,10 +33,17 @@ REQUIRED = ("suite", "version", "profile", "zoo", "metric", "protocol", "method"
 PROTOCOLS = ("headline", "index", "greedy", "greedy-centred", "published", "published-index", "published-greedy",
              "published-logits", "published-paper")
 STATUSES = ("ok", "failed", "not_applicable")
+REMAKE = "the command that made the run, with the same --out, writes it again: finished cells are kept"
 
 
 class RowsError(ValueError):
-    """A rows file or table of rows that cannot be what it says; the message names the first offending row."""
+    """A rows file or table of rows that cannot be what it says; the message names the first offending row.
+
+    Attributes:
+        row: its number from 0, where the fault is a row's.
+    """
+
+    row: int | None = None
 
 
 def make_rows(rows: Iterable[dict]) -> pd.DataFrame:
@@ -73,17 +81,14 @@ def read_rows(path: Path | str) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no rows file there; a run writes one as its cells finish")
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise RowsError(f"{path}: not a readable CSV file ({error})") from error
-    missing, extra = [c for c in COLUMNS if c not in frame], [c for c in frame if c not in COLUMNS]
-    if missing or extra:
-        raise RowsError(f"{path}: not a rows file of this version: lacks {missing or 'nothing'}, has also "
-                        f"{extra or 'nothing'}; run `show` on the run again")
+        frame, lines = read_text(path, "a rows file", COLUMNS, repair=REMAKE)
+    except CsvError as error:
+        raise RowsError(str(error)) from error
     try:
         return validate(_typed(frame[list(COLUMNS)]))
     except RowsError as error:
-        raise RowsError(f"{path}: {error}") from error
+        where = path if error.row is None else f"{path}:{lines[error.row]}"
+        raise RowsError(f"{where}: {error}") from error
 
 
 def write_rows(frame: pd.DataFrame, path: Path | str) -> Path:
@@ -131,7 +136,9 @@ def _refuse(frame: pd.DataFrame, bad: pd.Series, sentence: str) -> None:
         row = frame.iloc[int(bad.argmax())]
         where = f"{row['method']}, {row['metric']} ({row['protocol']}), {row['reference']}/{row['client']}"
         more = f" (and {bad.sum() - 1} more rows)" if bad.sum() > 1 else ""
-        raise RowsError(f"row {int(bad.argmax())} ({where}, seed {row['seed']}): {sentence.format(**row)}{more}")
+        error = RowsError(f"row {int(bad.argmax())} ({where}, seed {row['seed']}): {sentence.format(**row)}{more}")
+        error.row = int(bad.argmax())
+        raise error
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -140,9 +147,21 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         for column in columns:
             try:
                 frame[column] = convert(frame[column])
-            except (ValueError, TypeError) as error:
-                raise RowsError(f"column {column!r} holds something that is no number ({error})") from error
+            except (ValueError, TypeError, OverflowError) as error:
+                raise _no_number(frame[column], convert is _integer) from error
     return frame
+
+
+def _no_number(column: pd.Series, whole: bool) -> RowsError:
+    """The error that names the first field of ``column`` that is no number."""
+    for row, field in enumerate(column):
+        try:
+            (_integer if whole else _number)(pd.Series([field]))
+        except (ValueError, TypeError, OverflowError):
+            error = RowsError(f"column {column.name!r} holds something that is no {'whole ' * whole}number ({field!r})")
+            error.row = row
+            return error
+    return RowsError(f"column {column.name!r} holds something that is no number")
 
 
 def _text(column: pd.Series) -> pd.Series:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from metrics.changes import changes, live, reliability, spread
+from results.glyphs import drawable, font_path
 
 if TYPE_CHECKING:
     from benchmarks.generators.base import Generator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from metrics.responses import Responses
 
 GAP, MARGIN, TEXT, CHUNK = 2, 10, 13, 64
+WIDTH = 800  # what a long title may widen a narrow sheet to before it goes on in another line
 INK, FAINT, PAPER = (34, 34, 34), (120, 120, 120), (255, 255, 255)
 
 
@@ -71,15 +73,19 @@ def traversal_sheet(path: Path | str, generator: Generator, directions: Directio
     scale = 3 if side <= 64 else 2 if side <= 128 else 1
     side *= scale
     font, small = _font(TEXT), _font(TEXT - 2)
+    names = [drawable(" ".join(name.split())) for name in names]
     labels = describe(responses, names) if responses is not None else [("", "")] * k
     label_width = 2 * MARGIN + int(max(max(font.getlength(f"{i}  {a}"), small.getlength(b) + 20)
                                        for i, (a, b) in enumerate(labels)))
     block = s * (side + GAP) + 3 * MARGIN
-    top, line = MARGIN + 2 * (TEXT + 8), max(side, 2 * (TEXT + 6)) + GAP
-    width = max(label_width + n * block, int(font.getlength(title)) + 2 * MARGIN)
+    title = drawable(" ".join(title.split()))
+    width = max(label_width + n * block, min(int(font.getlength(title)) + 2 * MARGIN, WIDTH))
+    lines = _wrapped(title, font, width - 2 * MARGIN)
+    top, line = MARGIN + 2 * (TEXT + 8) + (len(lines) - 1) * (TEXT + 6), max(side, 2 * (TEXT + 6)) + GAP
     sheet = Image.new("RGB", (width, top + k * line + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN), title, INK, font)
+    for i, words in enumerate(lines):
+        draw.text((MARGIN, MARGIN + i * (TEXT + 6)), words, INK, font)
     for j in range(n):
         for c, strength in enumerate(strengths):
             x = label_width + j * block + c * (side + GAP)
@@ -115,5 +121,11 @@ def _traverse(generator: Generator, directions: Directions, latents: torch.Tenso
     return stack.reshape(len(directions), len(latents), *stack.shape[1:]).numpy()
 
 
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels; a word that is longer is broken."""
+    letters = max(1, int(len(text) * width / max(font.getlength(text), 1)))
+    return textwrap.wrap(text, letters) or [""]
+
+
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+    return ImageFont.truetype(font_path(), size)

@@ -15,7 +15,7 @@ from results import aggregate
 from results.aggregate import HEADLINE, Cell, Entry, Pair, Summary
 from results.rows import contexts
 
-NOT_APPLICABLE, NOT_RUN, DAGGER, AT_CHANCE = "–", "·", "†", "°"
+NOT_APPLICABLE, NOT_RUN, DAGGER, APART, AT_CHANCE = "–", "·", "†", "‡", "°"
 AT_CHANCE_WORDS = (f"{AT_CHANCE} no better than chance: inside its band, or beyond its wrong end. Of the means of a "
                    "method at chance one in twenty lies outside.")
 PAPER_TABLE = {"attribute_recovery": "4", "alignment": "5"}
@@ -194,6 +194,8 @@ class Footnotes:
         self.reasons: dict[str, str] = {}
         self.marks: set[str] = set()
         self.short: dict[str, str] = {}
+        self.apart: list[str] = []
+        self.differences: list[str] = []
 
     def cell(self, cell: Cell | None, digits: int) -> str:
         """The text of a cell; failures get a letter, and their reason a note."""
@@ -203,7 +205,7 @@ class Footnotes:
         if cell.status == "not_applicable":
             self.marks.add(NOT_APPLICABLE)
             return NOT_APPLICABLE
-        letter = f" [{self._letter(cell.reason)}]" if cell.reason else ""
+        letter = f" {self.letter(cell.reason)}" if cell.reason else ""
         return ("failed" if cell.status == "failed" else number(cell.value, digits)) + letter
 
     def entry(self, summary: Summary, among: Sequence[Entry]) -> str:
@@ -215,6 +217,25 @@ class Footnotes:
             return f"{label} {DAGGER}"
         return label
 
+    def mean(self, source: Source, s: Summary, gap: str = "") -> str:
+        """A mean with its interval and marks; ``gap`` says what it is without (``aggregate.gaps``)."""
+        text = with_interval(s.mean, s.low, s.high, source.digits(s.metric))
+        text += AT_CHANCE if source.at_chance(s) else ""
+        if gap:
+            self.apart.append(f"{s.entry.label()}, {_of(s)}: {gap}")
+        return text + (APART if gap else "")
+
+    def over_random(self, source: Source, s: Summary) -> str:
+        """The difference to random; where it is not that of the two means shown, a note has the two that it is of."""
+        digits = source.digits(s.metric)
+        text = with_interval(s.over_random, s.over_random_low, s.over_random_high, digits, sign=True)
+        if s.same_as_random or not s.shared:
+            return text
+        what = "cell" if len(s.shared) == 1 else "cells"
+        self.differences.append(f"{s.entry.label()}, {_of(s)}: {number(s.random_mean + s.over_random, digits)} minus "
+                                f"{number(s.random_mean, digits)} over {len(s.shared)} {what}")
+        return text + APART
+
     def notes(self) -> list[str]:
         """One sentence a mark."""
         out = []
@@ -224,14 +245,31 @@ class Footnotes:
             out.append(f"{NOT_APPLICABLE} not applicable: the score does not exist there, which is not a zero.")
         if NOT_RUN in self.marks:
             out.append(f"{NOT_RUN} not run.")
+        if self.apart:
+            out.append(f"{APART} a mean over fewer cells or seeds than other methods' in this table, which it cannot "
+                       f"simply be compared with: {_some(self.apart)}.")
+        if self.differences:
+            out.append(f"{APART} minus random is over the cells that both have, and so no difference of the means "
+                       f"shown: {_some(self.differences)}.")
         out += [f"[{letter}] failed: {reason}" for reason, letter in list(self.reasons.items())[:FAILURES_NAMED]]
         if len(self.reasons) > FAILURES_NAMED:
             out.append(f"… and {len(self.reasons) - FAILURES_NAMED} more reasons; the rows have them all.")
         return out
 
-    def _letter(self, reason: str) -> str:
+    def letter(self, reason: str) -> str:
+        """``[a]``, which a note explains."""
         n = len(self.reasons)
-        return self.reasons.setdefault(reason, chr(97 + n) if n < 26 else f"a{n}")
+        return f"[{self.reasons.setdefault(reason, chr(97 + n) if n < 26 else f'a{n}')}]"
+
+
+def _of(s: Summary) -> str:
+    group = aggregate.group_of(s.protocol)
+    return s.metric if group == HEADLINE else f"{s.metric} ({group})"
+
+
+def _some(sentences: Sequence[str]) -> str:
+    rest = len(sentences) - FAILURES_NAMED
+    return "; ".join(sentences[:FAILURES_NAMED]) + (f"; and {rest} more, which the CSV has" if rest > 0 else "")
 
 
 # -- one metric, one line a method ---------------------------------------------------------------------------
@@ -266,20 +304,18 @@ def _one_metric(source: Source, rows: pd.DataFrame, metric: str, kind: str, grou
     several = any(s.n_seeds > 1 for s in summaries)
     what = "clients" if kind == "pair" else "GANs"
     fixed = f" with {source.reference} held fixed" if kind == "pair" else ""
-    lines = {}
+    lines, gaps = {}, aggregate.gaps(summaries)
     for s in summaries:
         line = {wrap(g): feet.cell(s.cells.get(of_gan[g]), digits) for g in gans}
-        mark = AT_CHANCE if source.at_chance(s) else ""
-        line["mean\n[95%, GANs]"] = with_interval(s.mean, s.low, s.high, digits) + mark
+        line["mean\n[95%, GANs]"] = feet.mean(source, s, gaps.get(s.entry, ""))
         line["± latents"] = number(s.half, digits)
         if several:
             line["± seeds"] = number(s.seed_sd, digits)
         line["chance\n[95% band]"] = with_interval(s.chance, s.chance_low, s.chance_high, digits)
-        line["minus random\n[95%, GANs]"] = "" if s.entry.method == aggregate.FLOOR else with_interval(
-            s.over_random, s.over_random_low, s.over_random_high, digits, sign=True)
+        line["minus random\n[95%, GANs]"] = "" if s.entry.method == aggregate.FLOOR else feet.over_random(source, s)
         if metric != "effect" and any(math.isfinite(t.effect) for t in summaries):  # its own table has it already
-            line["effect"] = number(s.effect, 2)
-        line[what] = f"{len(s.values)}/{len(gans)}"
+            line["effect\n(mean)"] = number(s.effect, 2)  # two lines: no GAN's name, which is a header as well
+        line[f"{what}\nscored"] = f"{len(s.values)}/{len(gans)}"
         lines[feet.entry(s, among)] = line
     notes = feet.notes() + _reading(several, what, fixed, any(source.at_chance(s) for s in summaries),
                                     any(s.entry.by_index for s in summaries), source.band_words(what[:-1]))
