@@ -12,12 +12,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 MAX_BYTES = 100  # two of them, joined, and what is put around them stay under the 255 bytes of a file name
-PUNCTUATION = "_ .,+=@#~()[]-"
+PUNCTUATION = "_ .,+=@~()[]-"  # no #, which begins a comment for whoever reads a table with comment="#"
 RULE = (f"names become files: they have letters, digits, spaces and any of {PUNCTUATION.replace(' ', '')}, begin with "
-        f"a letter, a digit or _, do not end with a dot or a space, and have at most {MAX_BYTES} bytes")
+        f"a letter, a digit or _, do not end with a dot or a space, do not read as another value (NA, None, 007),"
+        f" and have at most {MAX_BYTES} bytes")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_VALUES = {"na", "nan", "null", "none", "true", "false"}  # what readers of tables take for something else than a text
 _JOINTS = ("-", "-with-")  # in ids, and in the file names of sheets
-
 
 
 def check_name(name: object, what: str) -> str:
@@ -46,6 +47,8 @@ def _wrong(name: str) -> str:
         return f"ends with {name[-1]!r}"
     if name.split(".")[0].strip().casefold() in _DEVICES:
         return "is a device's name on Windows"
+    if name.casefold() in _VALUES or not _survives_as_number(name):
+        return "is no text to programs that read tables, but a missing value, a truth value or another number"
     if len(name.encode()) > MAX_BYTES:
         return f"is {len(name.encode())} bytes long"
     try:
@@ -53,6 +56,15 @@ def _wrong(name: str) -> str:
     except UnicodeEncodeError:
         return "cannot be a file's name here, where names are not in UTF-8 (set PYTHONUTF8=1)"
     return ""
+
+
+def _survives_as_number(name: str) -> bool:
+    """Whether ``name``, read as a number where it is one, is written the same again: 2023 and 0.5 are, 007 is not."""
+    try:
+        number = float(name)
+    except ValueError:
+        return True
+    return name in (repr(number), repr(number).removesuffix(".0"))
 
 
 def _shown(name: str) -> str:
