@@ -54,7 +54,7 @@ def test_the_perfect_answer_beats_the_useless_one(metric, protocol):
 
 
 def test_headline_extremes():
-    assert value(SDisen(), perfect()) > 0.9 and value(SDisen(), useless()) < 0.1
+    assert value(SDisen(), perfect()) > 0.9 and value(SDisen(), useless()) < 0.3  # 0.03 +- 0.025
     assert value(NDiscov(), perfect()) == K and value(NDiscov(), duplicated()) == 1
     assert value(Entropy(), perfect()) < 0.4 and value(Entropy(), useless()) > 0.98
     before, step = np.random.default_rng(0).normal(size=(128, M)), distinct(K, M)[:, None]
@@ -102,7 +102,7 @@ def test_dead_directions_do_not_count(metric):
     assert metric.compute(single(both), "headline", 0).details["dead"] == list(range(K, 2 * K))
     if metric.name == "n_discov":
         assert value(metric, nothing) == 0
-        assert value(metric, nothing, "published") > 8  # what a matrix of noise discovers
+        assert value(metric, nothing, "published") > 4  # what a matrix of noise discovers: 12.7 +- 1.4
     else:
         with pytest.raises(Inapplicable, match="0 of 16 directions"):
             value(metric, nothing)
