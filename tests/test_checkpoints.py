@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from compare import close
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -33,11 +34,6 @@ ADA, COND, ROSINALITY = (GOLDEN / f"stylegan2_{name}.pt" for name in ("ada", "ad
 
 def golden(path):
     return torch.load(path, weights_only=True)
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def image(generator, data, **change):

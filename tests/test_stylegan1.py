@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators._layers import upsampling_conv
 from benchmarks.generators.layouts import detect_layout, to_ada
@@ -22,11 +23,6 @@ def load(name, **overrides):
     data = torch.load(GOLDEN / f"{name}.pt", weights_only=True)
     overrides = ({"fused_scale": True} if name == FUSED else {}) | overrides
     return data, StyleGAN1.from_state_dict(data["state_dict"], **overrides).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 @BOTH

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators import stylegan3_layers
 from benchmarks.generators.stylegan3 import StyleGAN3
@@ -22,11 +23,6 @@ def load(name, **overrides):
     data = torch.load(GOLDEN / f"{name}.pt", weights_only=True)
     extras = {"init_kwargs": data["config"]}
     return data, StyleGAN3.from_state_dict(data["state_dict"], extras=extras, **overrides).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def tiny(**change):

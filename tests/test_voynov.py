@@ -43,7 +43,7 @@ def test_orthonormal_matrix(key):
 def test_orthonormal_edit_and_its_gradient():
     half = GOLDEN["ortho_log_mat_half"].clone().requires_grad_()
     out = GOLDEN["ortho_in"] @ skew_exponential(half).T
-    assert_close(out.detach(), GOLDEN["ortho_out"], rtol=1e-5, atol=1e-5)
+    assert_close(out.detach(), GOLDEN["ortho_out"], rtol=1e-5, atol=5e-5)
     out.backward(GOLDEN["ortho_upstream_gradient"])
     gradient = GOLDEN["ortho_grad_log_mat_half"]
     assert_close(half.grad, gradient, rtol=0, atol=1e-4 * gradient.abs().max().item())

@@ -55,7 +55,7 @@ def test_an_exported_gan_makes_the_trained_images(made):
     stored = generator.state_dict()
     assert all(torch.equal(value, value.half().float()) for value in stored.values())
     w = generator.map(generator.sample_z(4000, torch.Generator().manual_seed(1)))
-    assert torch.allclose(w.mean(dim=0), generator.mapping.w_avg, atol=5 * (w.std() / 4000**0.5).item())
+    assert torch.allclose(w.mean(dim=0), generator.mapping.w_avg, atol=6 * (w.std() / 4000**0.5).item())
 
 
 def test_the_manifest_says_what_a_gan_was_made_from(made):
