@@ -20,6 +20,7 @@ from methods.ganspace import GANSpace
 from methods.latentclr import LatentCLR
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 FILES = {BigGAN: "biggan", BigGANDeep: "biggan_deep_hf"}
 BOTH = pytest.mark.parametrize("cls", FILES, ids=lambda c: c.family)

@@ -26,6 +26,7 @@ from benchmarks.generators.families import load_generator, recognise
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.zoo import MANIFEST, Zoo
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = GOLDEN / "generators"
 ADA_PKL, R_PKL = FOLDER / "stylegan2_ada_network.pkl", FOLDER / "stylegan3_r_network.pkl"

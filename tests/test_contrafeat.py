@@ -26,6 +26,7 @@ from methods.registry import build
 from methods.sefa import SeFa
 from oracles.base import FeatureExtractor
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/contrafeat.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 

@@ -19,6 +19,7 @@ from oracles.density_ratio import (
     uniqueness,
 )
 
+pytestmark = pytest.mark.numeric
 GOLDEN = {name: torch.from_numpy(value) for name, value in
           np.load(Path(__file__).parent / "golden" / "xga_dre.npz", allow_pickle=False).items()}
 N = int(GOLDEN["dre_batch"])

@@ -20,6 +20,7 @@ from metrics.disentanglement import (
     vote,
 )
 
+pytestmark = pytest.mark.numeric
 FILE = Path(__file__).parent / "golden/disentanglement_metrics.npz"
 
 

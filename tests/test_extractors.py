@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from oracles import registry
 from oracles._preprocessing import from_settings, resample
 
+pytestmark = pytest.mark.numeric
 ROOT = Path(__file__).parent.parent
 NAMES = list(registry.load_all()[0])
 

@@ -9,6 +9,8 @@ from benchmarks.data.labels import BEARDS, DEPENDENT, EXCLUSIONS
 from benchmarks.data.sheet import labelled_sheet, with_without
 from benchmarks.data.subsets import SUBSETS, keep
 
+pytestmark = pytest.mark.numeric
+
 
 def _labels(mix, n=20_000, subset="full", seed=0):
     return sample_labels(n, torch.Generator().manual_seed(seed), mix, subset)

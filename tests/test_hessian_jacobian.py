@@ -21,6 +21,8 @@ from methods.hessian import Hessian, hessian_penalty
 from methods.jacobian import Jacobian, jacobian_penalty
 from methods.registry import build
 
+pytestmark = pytest.mark.numeric
+
 
 def golden(name):
     with np.load(Path(__file__).parent / f"golden/{name}.npz", allow_pickle=False) as file:

@@ -24,6 +24,7 @@ from methods.directions import Directions
 from methods.latentclr import LatentCLR, _LayerFeatures
 from methods.registry import build
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/latentclr.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 ALPHA = GOLDEN["alpha"].item()
@@ -219,10 +220,10 @@ def moves(directions):
     return directions.shift_all(torch.eye(16), 1.0)
 
 
-@pytest.mark.parametrize("model", ["global", "linear", "nonlinear"])
-def test_the_loss_falls(toy, model):
-    method = tiny(model=model, n_steps=200, batch=8, lr=0.03, milestones=())
-    assert gain(method, lambda m, s: m.discover(toy, Context(seed=s))) > 0.03  # over seeds 0.11 +- 0.01
+@pytest.mark.parametrize("model, n_steps, lr", [("global", 200, 0.1), ("linear", 200, 0.03), ("nonlinear", 60, 0.03)])
+def test_the_loss_falls(toy, model, n_steps, lr):
+    method = tiny(model=model, n_steps=n_steps, batch=8, lr=lr, milestones=())
+    assert gain(method, lambda m, s: m.discover(toy, Context(seed=s))) > 0.03  # over seeds 0.1 to 0.17, +- 0.02 at most
 
 
 @pytest.mark.parametrize("model", ["global", "linear", "nonlinear"])

@@ -25,6 +25,8 @@ from methods.interfacegan import InterFaceGAN, extremes, svm_boundary
 from methods.random_directions import RandomDirections
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
+
 
 def golden(name: str) -> dict[str, np.ndarray]:
     with np.load(Path(__file__).parent / "golden" / f"{name}.npz", allow_pickle=False) as file:

@@ -16,6 +16,7 @@ from metrics.n_discov import NDiscov
 from metrics.responses import Responses
 from metrics.s_disen import SDisen
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 
 

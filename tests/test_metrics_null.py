@@ -14,6 +14,7 @@ from metrics.s_disen import SDisen
 from metrics.statistics import recovery_chance
 from tests.made_up_responses import distinct, pair, responses, single
 
+pytestmark = pytest.mark.numeric
 K, M = 16, 32
 
 

@@ -13,6 +13,7 @@ from metrics.recovery_specificity import RecoverySpecificity
 from metrics.responses import Responses
 from tests.made_up_responses import distinct, flipped, pair, responses
 
+pytestmark = pytest.mark.numeric
 K, M = 16, 32
 HEADLINE = ("greedy", "index", "greedy-centred")
 METRICS = (Alignment(), AttributeRecovery(), RecoverySpecificity())

@@ -9,6 +9,8 @@ from methods.directions import Vectors
 from metrics.responses import Responses, images_needed, respond
 from oracles.base import AttributeOracle
 
+pytestmark = pytest.mark.numeric
+
 
 class ToyGenerator(Generator):
     """Images that are a smooth map of z; counts what it synthesises."""

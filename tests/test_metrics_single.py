@@ -16,6 +16,7 @@ from metrics.responses import Responses
 from metrics.s_disen import SDisen
 from tests.made_up_responses import SPREAD, distinct, flipped, responses, single
 
+pytestmark = pytest.mark.numeric
 K, M = 16, 32
 SINGLE = [cls() for cls in load_all()[0].values() if cls.needs == "single"]
 
@@ -46,7 +47,9 @@ def dead(**kwargs):
 @pytest.mark.parametrize("metric, protocol", [(m, p) for m in (Entropy(), Deviation(), SDisen(), NDiscov())
                                               for p in m.protocols], ids=lambda x: getattr(x, "name", x))
 def test_the_perfect_answer_beats_the_useless_one(metric, protocol):
-    best, worst = (value(metric, r, protocol) for r in (perfect(), useless()))
+    best = value(metric, perfect(), protocol)
+    # as published, some useless answers discover all that there is: in 1 of 30 draws
+    worst = np.mean([value(metric, useless(seed=s), protocol) for s in range(5)])
     if (metric.name, protocol) == ("entropy", "published"):
         assert abs(best - worst) < 0.002  # as published, one attribute or all of them is all but the same
     else:

@@ -15,6 +15,8 @@ from oracles import efficientnet, registry, training
 from oracles.classifier import ARCHITECTURES, WEIGHTS, load_oracle
 from oracles.training import augment, balanced_accuracy, fold_batch_norm, to_float, train_oracle
 
+pytestmark = pytest.mark.numeric
+
 
 def noise(n: int, size: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1

@@ -12,6 +12,7 @@ from benchmarks.generators.pggan import PGGAN, from_ptrblck
 from methods.base import Context
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 PLAIN, FUSED, PTRBLCK = "genforce_pggan", "genforce_pggan_fused_label", "proggan"
 

@@ -19,6 +19,7 @@ from metrics import registry
 from metrics.generator import GeneratorInputs, Measured
 from metrics.rca import RCA, edited
 
+pytestmark = pytest.mark.numeric
 K, N = 4, 100
 SHORT = RCA(n_steps=120, batch=32, lr=3e-3, min_shift=0.5)
 

@@ -16,6 +16,7 @@ from metrics.saliency import (
     usable,
 )
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/saliency.npz", allow_pickle=False) as file:
     GOLDEN = {key: torch.from_numpy(file[key]) if file[key].ndim else file[key].item() for key in file.files}
 

@@ -14,6 +14,7 @@ from methods.base import Context
 from methods.ganspace import GANSpace
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators" / "sngan.pt"
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from metrics.statistics import bootstrap_means, clustered_interval, recovery_chance, standard_interval
 
+pytestmark = pytest.mark.numeric
 GANS = [f"g{i}" for i in range(8)]
 
 

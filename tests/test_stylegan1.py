@@ -13,6 +13,7 @@ from benchmarks.generators.layouts import detect_layout, to_ada
 from benchmarks.generators.stylegan1 import StyleGAN1
 from benchmarks.generators.stylegan2 import StyleGAN2
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 PLAIN, FUSED = "genforce_stylegan", "genforce_stylegan_fused_label"
 BOTH = pytest.mark.parametrize("name", [PLAIN, FUSED])

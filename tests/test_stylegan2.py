@@ -14,6 +14,7 @@ from benchmarks.generators.layouts import detect_layout, from_rosinality, to_ada
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.stylegan2_layers import Blur, StyledConv, upsample
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 ADA, COND, ROSINALITY = "stylegan2_ada", "stylegan2_ada_cond", "stylegan2_rosinality"
 

@@ -14,6 +14,7 @@ from benchmarks.generators import stylegan3_layers
 from benchmarks.generators.stylegan3 import StyleGAN3
 from benchmarks.generators.stylegan3_layers import downsample, schedule, upsample
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 BOTH = pytest.mark.parametrize("name", ["stylegan3_t", "stylegan3_r"])
 

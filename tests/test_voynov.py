@@ -18,6 +18,7 @@ from methods.base import Context
 from methods.registry import build
 from methods.voynov import Voynov
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/voynov.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 

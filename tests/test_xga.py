@@ -22,6 +22,7 @@ from methods.xga import XGA, Embedding, XGARelease, draw
 from oracles.base import FeatureExtractor
 from oracles.density_ratio import DensityRatio
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/xga_loss.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 MASKS = {"": GOLDEN["overlap"], "all_overlap_": torch.ones(6, dtype=torch.bool),

@@ -24,6 +24,7 @@ from methods.xga_many import FrugalEmbedding, density_ratios, discover_many, ima
 from methods.xga_single import XGASingle
 from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/xga_loop.npz", allow_pickle=False) as file:
     LOOP = {name: torch.from_numpy(file[name]) for name in file.files}
 SHARED = (0, 1, 2, 3)
