@@ -181,7 +181,7 @@ def test_ganspace_scales_are_standard_deviations_of_the_latent():
         along = (gan.sample(20_000, torch.Generator().manual_seed(3), space) @ found.vectors.T).std(dim=0)
         # 4000 draws know a deviation to 1 / sqrt(8000) = 1.1%, the fit of a layer to about 1.5%
         torch.testing.assert_close(found.scales, along, rtol=0.1, atol=0)
-        assert found.space == space and recovery(found, gan) > 0.95
+        assert found.space == space and recovery(found, gan) > 0.9  # over seeds 0.987 +- 0.01
         assert found.notes["pca_of"] == params.get("layer", {"w": "w", "z": "s4"}[space])
 
 
