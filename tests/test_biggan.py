@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -19,6 +20,7 @@ from methods.ganspace import GANSpace
 from methods.latentclr import LatentCLR
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 FILES = {BigGAN: "biggan", BigGANDeep: "biggan_deep_hf"}
 BOTH = pytest.mark.parametrize("cls", FILES, ids=lambda c: c.family)
@@ -32,11 +34,6 @@ def load(cls, **overrides):
 
 def labels(data):
     return data["inputs"]["y" if "y" in data["inputs"] else "class_index"]
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def normal(*shape, seed=1):
@@ -77,7 +74,7 @@ def test_every_spectral_norm(cls, fold, raw):
     data, _ = load(cls)
     folded = fold(data["state_dict"])
     for name, sigma in data["outputs"]["sigma"].items():
-        close(folded[f"{name}.weight"] * sigma, data["state_dict"][f"{name}.{raw}"], 1e-6)
+        close(folded[f"{name}.weight"] * sigma, data["state_dict"][f"{name}.{raw}"], 1e-5)
 
 
 @BOTH
@@ -109,7 +106,7 @@ def test_statistics_one_level_deeper(counter):
             state[f"{stem}.bn.{leaf}"] = value * counter
             state[f"{stem}.bn.accumulation_counter"] = torch.tensor([counter])
     z, y = data["inputs"]["z"], labels(data)
-    close(BigGAN.from_state_dict(state)(z, y), net(z, y), 1e-6)
+    close(BigGAN.from_state_dict(state)(z, y), net(z, y), 1e-5)
 
 
 @BOTH
@@ -176,8 +173,8 @@ def test_truncated_normal(limit):
     assert x.abs().max() <= limit
     inside = math.erf(limit / math.sqrt(2))
     variance = 1 - 2 * limit * math.exp(-limit**2 / 2) / math.sqrt(2 * math.pi) / inside
-    assert abs(x.mean()) < 4 * math.sqrt(variance / x.numel())
-    assert x.var().item() == pytest.approx(variance, rel=0.02)
+    assert abs(x.mean()) < 5 * math.sqrt(variance / x.numel())
+    assert x.var().item() == pytest.approx(variance, rel=0.025)  # 5 * sqrt(2 / 80_000)
     assert torch.equal(x[:5], truncated_normal(5, 4, limit, torch.Generator().manual_seed(0)))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from compare import close
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -25,6 +26,7 @@ from benchmarks.generators.families import load_generator, recognise
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.zoo import MANIFEST, Zoo
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = GOLDEN / "generators"
 ADA_PKL, R_PKL = FOLDER / "stylegan2_ada_network.pkl", FOLDER / "stylegan3_r_network.pkl"
@@ -33,11 +35,6 @@ ADA, COND, ROSINALITY = (GOLDEN / f"stylegan2_{name}.pt" for name in ("ada", "ad
 
 def golden(path):
     return torch.load(path, weights_only=True)
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def image(generator, data, **change):

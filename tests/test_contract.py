@@ -21,6 +21,7 @@ from methods.base import DirectionMethod, NotApplicable
 from methods.directions import Vectors
 from methods.registry import build, load_all
 
+pytestmark = pytest.mark.numeric
 CASES = {name: Case(cls, ours=True) for name, cls in load_all()[0].items()}
 
 

@@ -126,6 +126,7 @@ def test_a_resumed_sngan_equals_an_uninterrupted_one(tmp_path, images, stop):
             assert torch.equal(value, getattr(parts, part).state_dict()[key]), (part, key)
 
 
+@pytest.mark.numeric
 def test_the_discriminator_is_lipschitz_in_every_layer_and_the_loss_is_the_hinge(images):
     trainer = SnTrainer(images, 1, TINY_SN)
     for _ in range(20):
@@ -141,6 +142,7 @@ def test_the_discriminator_is_lipschitz_in_every_layer_and_the_loss_is_the_hinge
         assert trainer.d(x).shape == (4,)
 
 
+@pytest.mark.numeric
 def test_the_discriminator_learns_what_is_real(images):
     bright = images.float().mul(0.1).add(200).to(torch.uint8)
     trainer = SnTrainer(bright, 1, SnConfig(resolution=8, z_dim=8, widths=(8, 8), batch=8, d_steps=10**6, lr=0.01))

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from oracles import registry
 from oracles._preprocessing import from_settings, resample
 
+pytestmark = pytest.mark.numeric
 ROOT = Path(__file__).parent.parent
 NAMES = list(registry.load_all()[0])
 
@@ -53,13 +54,15 @@ def test_gradients_reach_every_image_and_no_weight(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_slopes(name):
-    extractor, images, step = tiny.build(name), tiny.noise(1, 40), tiny.noise(1, 40, seed=1)
-    images.requires_grad_()
-    readout = torch.linspace(-1, 1, extractor.width)
+    """A kink between the two sides spoils a slope: the sides are near, in float64, but for ViTs, which have none."""
+    dtype, size = (torch.float32, 2e-3) if "vit" in name else (torch.float64, 1e-6)
+    extractor = tiny.build(name).to(dtype)
+    images, step = tiny.noise(1, 40).to(dtype).requires_grad_(), tiny.noise(1, 40, seed=1).to(dtype)
+    readout = torch.linspace(-1, 1, extractor.width, dtype=dtype)
     (gradient,) = torch.autograd.grad((extractor.features(images) @ readout).sum(), images)
     with torch.no_grad():
-        up, down = (extractor.features(images + sign * 2e-3 * step) @ readout for sign in (1, -1))
-    slope = ((up - down) / 4e-3).item()
+        up, down = (extractor.features(images + sign * size * step) @ readout for sign in (1, -1))
+    slope = ((up - down) / (2 * size)).item()
     assert (gradient * step).sum().item() == pytest.approx(slope, rel=0.1, abs=1e-2 * gradient.norm().item())
 
 

@@ -9,6 +9,8 @@ from benchmarks.data.labels import BEARDS, DEPENDENT, EXCLUSIONS
 from benchmarks.data.sheet import labelled_sheet, with_without
 from benchmarks.data.subsets import SUBSETS, keep
 
+pytestmark = pytest.mark.numeric
+
 
 def _labels(mix, n=20_000, subset="full", seed=0):
     return sample_labels(n, torch.Generator().manual_seed(seed), mix, subset)
@@ -111,7 +113,7 @@ def test_natural_rates_are_like_celebas():
     for name, rate in CELEBA_RATES.items():
         assert abs(_column(labels, name).float().mean() - rate) < 0.055, name
     for name in RAISED:
-        assert 0.03 < _column(labels, name).float().mean() < 0.14, name
+        assert 0.025 < _column(labels, name).float().mean() < 0.14, name  # the rarest: 0.0345 +- 0.0013
     assert _column(labels, "Gray_Hair")[_column(labels, "Young")].float().mean() < 0.01
     smiling = _column(labels, "Smiling")
     assert _column(labels, "High_Cheekbones")[smiling].float().mean() > 0.7
@@ -121,7 +123,7 @@ def test_decorrelated_attributes_are_independent_coins():
     labels = _labels("decorrelated")
     correlation = torch.corrcoef(labels.T.float())
     dependent = {frozenset(pair) for pair in DEPENDENT}
-    bound = 5 / len(labels) ** 0.5  # five standard errors of a zero correlation
+    bound = 6.5 / len(labels) ** 0.5  # standard errors of a zero correlation, for 800 of them
     for i, first in enumerate(DRAWN):
         for j in range(i):
             if frozenset((first, DRAWN[j])) not in dependent:

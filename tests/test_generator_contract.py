@@ -28,6 +28,7 @@ from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.stylegan3 import StyleGAN3
 from methods.base import NotApplicable
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 # Random golden weights, and no tanh at the end: only a trained network keeps near to [-1, 1].
 FAR_OUT = {"stylegan2", "stylegan2-classes", "stylegan2-rosinality", "stylegan2-genforce", "stylegan1",

@@ -14,6 +14,7 @@ from methods.directions import Directions, Vectors
 from methods.interfacegan import InterFaceGAN, extremes, svm_boundary
 from methods.registry import build
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/interfacegan.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(np.asarray(file[name])).float() for name in file.files}
 CODE = {"ratio0.1_split0.7": (0.1, 0.7, "scores"), "num60_split0.7_invalid": (60, 0.7, "scores_with_invalid")}

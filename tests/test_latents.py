@@ -8,6 +8,8 @@ from test_generator_contract import FAMILIES
 
 from benchmarks.latents import evaluation_latents
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_first_of_any_longer_draw(name):

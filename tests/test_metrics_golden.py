@@ -16,6 +16,7 @@ from metrics.n_discov import NDiscov
 from metrics.responses import Responses
 from metrics.s_disen import SDisen
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -57,11 +58,11 @@ def inputs(gans, n_unique, excluded=(), names=range(40)) -> PairInputs:
 
 def test_greedy_order_and_cosines(xga):
     cosines = cosine_matrix(xga["change_gan1"].astype(float), xga["change_gan2"].astype(float))
-    np.testing.assert_allclose(cosines, xga["cosine_matrix"], atol=1e-6)
+    np.testing.assert_allclose(cosines, xga["cosine_matrix"], atol=3e-6)
     pairs = np.array(greedy_pairs(cosines))
     np.testing.assert_array_equal(pairs[:, 0], xga["greedy_order_gan1"])
     np.testing.assert_array_equal(pairs[:, 1], xga["greedy_order_gan2"])
-    np.testing.assert_allclose(cosines[pairs[:, 0], pairs[:, 1]], xga["greedy_cosines_in_order"], atol=1e-6)
+    np.testing.assert_allclose(cosines[pairs[:, 0], pairs[:, 1]], xga["greedy_cosines_in_order"], atol=3e-6)
 
 
 def test_greedy_ties_go_to_the_lowest_indices():

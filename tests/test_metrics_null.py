@@ -14,6 +14,7 @@ from metrics.s_disen import SDisen
 from metrics.statistics import recovery_chance
 from tests.made_up_responses import distinct, pair, responses, single
 
+pytestmark = pytest.mark.numeric
 K, M = 16, 32
 
 
@@ -42,18 +43,20 @@ def chance(metric, protocol, banks, **kwargs):
 
 
 def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(banks):
-    """Best 12 of 16 align at about 0.3 with nothing in common; in a given order at 0."""
+    """Best 12 of 16 align at about 0.3 with nothing in common; in a given order at 0. Over seeds 0.319 +- 0.006,
+    0.00 +- 0.011 and 0.362 +- 0.007."""
     assert 0.26 < chance(Alignment(), "published-greedy", banks).mean < 0.36
-    assert abs(chance(Alignment(), "published-index", banks).mean) < 0.05
+    assert abs(chance(Alignment(), "published-index", banks).mean) < 0.07
     assert 0.3 < chance(Alignment(), "greedy", banks).mean < 0.42  # the better of two signs
 
 
 def test_a_common_change_lifts_chance_and_centring_takes_it_back(banks):
+    """Over seeds by 0.31 +- 0.04, to 0.67 +- 0.035; centred by 0.000 +- 0.006."""
     shared = [bank(s, common=1.0) for s in (0, 20)]
-    assert 0.6 < chance(Alignment(), "published-greedy", shared).mean < 0.72
-    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", banks).mean + 0.15
+    assert 0.45 < chance(Alignment(), "published-greedy", shared).mean < 0.9
+    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", banks).mean + 0.08
     centred = [chance(Alignment(), "greedy-centred", b).mean for b in (banks, shared)]
-    assert centred[0] == pytest.approx(centred[1], abs=0.03)
+    assert centred[0] == pytest.approx(centred[1], abs=0.035)
 
 
 def test_chance_of_recovery_is_the_analytic_one():
@@ -64,7 +67,10 @@ def test_chance_of_recovery_is_the_analytic_one():
 
 @pytest.mark.parametrize("latents", [12, 64], ids=["few-latents", "many-latents"])
 def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latents):
-    """95% of them, give or take; also with so few latents that these matter more than the directions."""
+    """95% of them, give or take; also with so few latents that these matter more than the directions.
+
+    Of 60 means, 95% are 57 +- 1.7: the limits are 5 deviations away, as if the five cells of a mean were one.
+    """
     gans = "abcdef"
 
     def random_run(gan, i):
@@ -82,15 +88,15 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
     tables = {(a, b): null_scores(Alignment(), "greedy", null_pairs(
         nulls[a], nulls[b], pair(nulls[a][0], nulls[b][0], n_match=latents // 2))) for a, b in fewer}
     inside, mean_inside, of_mean = [], [], band(tables)
-    for i in range(20):
+    for i in range(60):
         values = {(a, b): score(a, b, i) for a, b in fewer}
         for key, value in values.items():
             cell = band({key: tables[key]})
             inside.append(cell.low <= value <= cell.high)
         mean_inside.append(of_mean.low <= np.mean(list(values.values())) <= of_mean.high)
-    assert np.mean(inside) >= 0.88 and np.mean(mean_inside) >= 0.85
-    cell = band({fewer[0]: tables[fewer[0]]})
-    assert of_mean.high - of_mean.low < 0.8 * (cell.high - cell.low)
+    assert np.mean(inside) >= 0.8 and np.mean(mean_inside) >= 0.8
+    cells = [band({pair: table}) for pair, table in tables.items()]
+    assert of_mean.high - of_mean.low < 0.8 * np.mean([cell.high - cell.low for cell in cells])
     assert band(tables, seeds=4).high - of_mean.mean < of_mean.high - of_mean.mean
 
 
@@ -102,8 +108,8 @@ def test_a_gan_in_every_cell_makes_the_band_of_the_mean_wide():
     light = {("a", f"c{i}"): 0.1 * of_reference[:, None] + others[i] for i in range(7)}
     narrow, wide = ((b.high - b.low) / 2 for b in (band(light), band(heavy)))
     deviation = of_reference.std(ddof=1) * np.sqrt(1 + 1 / 4)
-    assert wide == pytest.approx(3.18 * deviation, rel=0.05)  # Student's t with 3 degrees of freedom
-    assert narrow < 1.2
+    assert wide == pytest.approx(3.18 * deviation, rel=0.07)  # Student's t with 3 degrees of freedom; +- 0.01
+    assert narrow < 1.5 * others.std()  # over seeds 0.90 +- 0.09
     wider = band(heavy, coverage=0.99)
     assert (wider.high - wider.low) / (2 * wide) == pytest.approx(5.84 / 3.18, rel=0.02)  # Student's t again
 
@@ -123,8 +129,9 @@ def test_the_band_holds_95_percent_where_the_reference_has_more_runs(seeds):
         return found.low <= new <= found.high, found.high - found.low
 
     many, few = (np.array([inside(*sizes) for _ in range(2000)]).mean(0) for sizes in ((12, 3), (4, 4)))
-    assert 0.935 <= many[0] <= 0.965 and 0.925 <= few[0] <= 0.965  # with 4 runs a little under 95%
-    assert many[1] < 0.75 * few[1]
+    # shares of 2000, by 5 * sqrt(0.95 * 0.05 / 2000); with 4 runs a little under 95%
+    assert 0.925 <= many[0] <= 0.975 and 0.91 <= few[0] <= 0.97
+    assert many[1] < 0.8 * few[1]  # 0.73 +- 0.01 and 0.67 +- 0.01
 
 
 def test_the_null_is_the_whole_protocol(banks):
@@ -150,7 +157,7 @@ def test_reasons_are_kept_and_bands_are_cut_to_the_bounds(banks):
 def test_null_of_one_gan():
     nulls = bank(0)
     found = band({("a",): null_scores_single(SDisen(), "headline", nulls, single(nulls[0]))}, SDisen.bounds)
-    assert 0 <= found.low < found.mean < found.high < 0.4
+    assert 0 <= found.low < found.mean < found.high < 0.6  # over seeds 0.24 +- 0.04
     clean = responses(distinct(K, M), noise=0.2)
     assert SDisen().compute(single(clean), "headline").value > found.high
 

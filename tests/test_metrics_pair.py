@@ -13,6 +13,7 @@ from metrics.recovery_specificity import RecoverySpecificity
 from metrics.responses import Responses
 from tests.made_up_responses import distinct, flipped, pair, responses
 
+pytestmark = pytest.mark.numeric
 K, M = 16, 32
 HEADLINE = ("greedy", "index", "greedy-centred")
 METRICS = (Alignment(), AttributeRecovery(), RecoverySpecificity())
@@ -38,18 +39,19 @@ def planted():
 
 # -- planted answers -------------------------------------------------------------------------------------
 def test_alignment_of_the_same_directions_is_near_one_and_of_unrelated_ones_is_not(planted):
+    """Over seeds 0.98 +- 0.002 (centred 0.92 +- 0.04) and 0.36 +- 0.03 either way."""
     assert value(Alignment(), pair(*planted)) > 0.95
     useless = pair(planted[0], responses(mixed(9), seed=5))
     assert Alignment.higher_is_better
-    assert value(Alignment(), useless) < 0.5
-    assert value(Alignment(), pair(*planted), "greedy-centred") > 0.9
+    assert value(Alignment(), useless) < 0.6
+    assert value(Alignment(), pair(*planted), "greedy-centred") > 0.65 > value(Alignment(), useless, "greedy-centred")
 
 
 def test_alignment_by_index_needs_the_right_order(planted):
     same = pair(planted[0], planted[0])
     assert value(Alignment(), same, "index") == pytest.approx(1.0)
     assert value(Alignment(), same, "published-index") == pytest.approx(1.0)
-    assert value(Alignment(), pair(*planted), "index") < 0.4
+    assert value(Alignment(), pair(*planted), "index") < 0.7  # over seeds 0.20 +- 0.07
     with pytest.raises(Inapplicable, match="by index"):
         value(Alignment(), pair(*planted, paired=False), "index")
 
@@ -60,7 +62,8 @@ def test_duplicated_directions_align_but_not_once_what_is_common_is_removed():
     case = pair(responses(same, seed=1), responses(same, seed=2))
     assert value(Alignment(), case) > 0.95
     assert value(Alignment(), case, "published-greedy") > 0.9
-    assert abs(value(Alignment(), case, "greedy-centred")) < 0.15
+    # 12 cosines of noise of 32 dimensions: their mean has a standard deviation of 1 / sqrt(12 * 32) = 0.051
+    assert abs(value(Alignment(), case, "greedy-centred")) < 0.27
 
 
 def test_a_common_change_at_both_signs_is_removed_too():
@@ -69,7 +72,8 @@ def test_a_common_change_at_both_signs_is_removed_too():
     case = pair(*(responses(mixed(s), seed=s, even=off[:, None]) for s in (1, 2)))
     plain = pair(*(responses(mixed(s), seed=s) for s in (1, 2)))
     assert value(Alignment(), case) > 0.8
-    assert value(Alignment(), case, "greedy-centred") == pytest.approx(value(Alignment(), plain), abs=0.08)
+    centred = value(Alignment(), plain, "greedy-centred")
+    assert value(Alignment(), case, "greedy-centred") == pytest.approx(centred, abs=1e-5)
 
 
 def test_recovery_of_planted_missing_attributes(planted):
@@ -79,10 +83,10 @@ def test_recovery_of_planted_missing_attributes(planted):
         score = AttributeRecovery().compute(perfect, protocol)
         assert score.value == 1.0 and score.details["missing"] == {"a0": 1.0, "a1": 1.0}
         assert score.details["unique"] == [12, 13, 14, 15]
-        assert value(AttributeRecovery(), useless, protocol) < 0.5
+        assert value(AttributeRecovery(), useless, protocol) <= 0.5  # no direction changes these most: 1/2 at best
         specific, vague = (value(RecoverySpecificity(), case, protocol) for case in (perfect, useless))
         assert specific < vague and score.details["specificity"] == pytest.approx(specific)
-    assert value(AttributeRecovery(), perfect, "published-greedy") > 0.4
+    assert value(AttributeRecovery(), perfect, "published-index") == 1.0
 
 
 def test_recovery_of_four_copies_finds_one_attribute(planted):
@@ -157,15 +161,19 @@ def test_standardised_logits_do_not_depend_on_the_oracles_scale(planted):
 # -- honesty ------------------------------------------------------------------------------------
 def test_matching_and_scoring_on_the_same_samples_flatters_noise():
     """Directions without any mean change: the release's way aligns noise at about 0.3, two halves at 0."""
-    noise = [responses(np.zeros((K, M)), seed=s) for s in (1, 2)]
-    assert value(Alignment(), pair(*noise), "published-greedy") > 0.2
-    rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(2, 2, 1, K, M))  # [side, sign, K, M] of each half
-    everyone = np.ones((1, K), bool)
-    found = match(*first, everyone, everyone, 12, "greedy")
-    i, j = found.pairs.T
-    assert found.cosines.mean() > 0.25
-    assert abs(cosine(second[0][0, i], second[1][0, j]).mean()) < 0.12
+    rng, everyone = np.random.default_rng(0), np.ones((1, K), bool)
+    published, matched, scored = [], [], []
+    for s in range(20):
+        noise = [responses(np.zeros((K, M)), seed=2 * s + side) for side in (0, 1)]
+        published.append(value(Alignment(), pair(*noise), "published-greedy"))
+        first, second = rng.normal(size=(2, 2, 1, K, M))  # [side, sign, K, M] of each half
+        found = match(*first, everyone, everyone, 12, "greedy")
+        i, j = found.pairs.T
+        matched.append(found.cosines.mean())
+        scored.append(cosine(second[0][0, i], second[1][0, j]).mean())
+    assert np.mean(published) > 0.2  # one: 0.30 +- 0.04
+    assert np.mean(matched) > 0.25  # one: 0.33 +- 0.02
+    assert abs(np.mean(scored)) < 0.06  # 20 times 12 cosines in 32 dimensions: 5 times 1 / sqrt(20 * 12 * 32)
 
 
 def test_dead_directions_are_neither_common_nor_unique(planted):
@@ -246,11 +254,11 @@ def test_intervals_hold_the_value_and_shrink_with_more_latents():
 def test_the_interval_covers_the_score_of_fresh_latents():
     """95% intervals from 64 scoring latents against the spread of scores over fresh latents."""
     true = [mixed(0), mixed(1)]
-    scores = [Alignment().compute(pair(*(responses(t, seed=10 * s + g) for g, t in enumerate(true))), "index")
-              for s in range(40)]
+    scores = [Alignment().compute(pair(*(responses(t, seed=10 * s + g) for g, t in enumerate(true))), "index", 100)
+              for s in range(200)]
     spread = np.std([s.value for s in scores], ddof=1)
     half = np.mean([(s.ci_high - s.ci_low) / 2 for s in scores])
-    assert 1.96 * spread == pytest.approx(half, rel=0.5)
+    assert 1.96 * spread == pytest.approx(half, rel=0.5)  # of 200 scores: 1.17 +- 0.06 times
 
 
 def test_what_cannot_be_scored_says_why(planted):

@@ -14,6 +14,8 @@ from oracles.cards import balanced_accuracy, log_odds
 from oracles.classifier import NETWORKS
 from oracles.training import fold_batch_norm, to_float, train_oracle_on
 
+pytestmark = pytest.mark.numeric
+
 
 def planted(n: int = 300, size: int = 16) -> ImageSet:
     """Images with a bright top (``Top``, 1 in 2) or that are red (``Red``, 1 in 8), a ``Coin``, and ``Always``."""

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators.pggan import PGGAN, from_ptrblck
 from methods.base import Context
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 PLAIN, FUSED, PTRBLCK = "genforce_pggan", "genforce_pggan_fused_label", "proggan"
 
@@ -20,11 +22,6 @@ def load(name, **overrides):
     data = torch.load(GOLDEN / f"{name}.pt", weights_only=True)
     overrides = ({"n_classes": 4} if name == FUSED else {}) | overrides
     return data, PGGAN.from_state_dict(data["state_dict"], **overrides).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 @pytest.mark.parametrize("name", [PLAIN, FUSED])

@@ -19,8 +19,9 @@ from metrics import registry
 from metrics.generator import GeneratorInputs, Measured
 from metrics.rca import RCA, edited
 
-K, N = 4, 24
-SHORT = RCA(n_steps=120, batch=16, lr=1e-2)
+pytestmark = pytest.mark.numeric
+K, N = 4, 100
+SHORT = RCA(n_steps=120, batch=32, lr=3e-3, min_shift=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,9 @@ def score(measured: Measured, resamples: int = 100):
 
 
 def test_different_directions_are_told_apart(different):
+    """Half a training: 0.96 with a standard deviation of 0.02 over seeds; the limit is 15 deviations of chance away."""
     found = score(different)
-    assert found.value > 0.85 and found.ci_low <= found.value <= found.ci_high
+    assert found.value > 0.6 and found.ci_low <= found.value <= found.ci_high
     assert found.value > SHORT.chance(different, "headline").high and found.n == N
     assert np.mean(found.details["by_direction"]) == pytest.approx(found.value)
 
@@ -52,7 +54,9 @@ def test_different_directions_are_told_apart(different):
 def test_equal_directions_are_not(planted):
     measured = Measured(SHORT.measure(inputs(planted, planted.planted[:1].repeat(K, 1))))
     chance = SHORT.chance(measured, "headline")
-    assert chance.mean == 1 / K and chance.low <= score(measured).value <= chance.high
+    assert chance.mean == 1 / K and chance.low < 1 / K < chance.high
+    # 400 guesses at 1/4 have a standard deviation of 0.0217 (less, as each latent is guessed K times): 5 of it
+    assert abs(score(measured).value - 1 / K) < 0.11
 
 
 def test_the_score_is_the_share_of_edits_that_were_named():

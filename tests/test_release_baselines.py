@@ -17,6 +17,7 @@ from methods.base import Context
 from methods.registry import build, group
 from methods.xga_release_baselines import HessianXGARelease, JacobianXGARelease, VoynovXGARelease
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/xga_base.npz", allow_pickle=False) as file:
     GOLDEN = {name.removeprefix("base_"): torch.from_numpy(file[name]) for name in file.files}
 CLASSES = {"hessian": HessianXGARelease, "jacobian": JacobianXGARelease, "voynov": VoynovXGARelease}

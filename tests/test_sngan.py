@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 from safetensors.torch import load_file, save_file
 
 from benchmarks.generators.sngan import SNGAN
@@ -13,6 +14,7 @@ from methods.base import Context
 from methods.ganspace import GANSpace
 from methods.sefa import SeFa
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators" / "sngan.pt"
 
 
@@ -20,11 +22,6 @@ def load():
     """The fixture and its network."""
     data = torch.load(GOLDEN, weights_only=True)
     return data, SNGAN.from_state_dict(data["state_dict"]).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def tiny(channels=3, seed=0):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators._layers import upsampling_conv
 from benchmarks.generators.layouts import detect_layout, to_ada
 from benchmarks.generators.stylegan1 import StyleGAN1
 from benchmarks.generators.stylegan2 import StyleGAN2
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 PLAIN, FUSED = "genforce_stylegan", "genforce_stylegan_fused_label"
 BOTH = pytest.mark.parametrize("name", [PLAIN, FUSED])
@@ -22,11 +24,6 @@ def load(name, **overrides):
     data = torch.load(GOLDEN / f"{name}.pt", weights_only=True)
     overrides = ({"fused_scale": True} if name == FUSED else {}) | overrides
     return data, StyleGAN1.from_state_dict(data["state_dict"], **overrides).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 @BOTH

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators import stylegan2_layers
 from benchmarks.generators.layouts import detect_layout, from_rosinality, to_ada
 from benchmarks.generators.stylegan2 import StyleGAN2
 from benchmarks.generators.stylegan2_layers import Blur, StyledConv, upsample
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden"
 ADA, COND, ROSINALITY = "stylegan2_ada", "stylegan2_ada_cond", "stylegan2_rosinality"
 
@@ -27,11 +29,6 @@ def load(name):
     lr, clamp = {COND: (0.02, 1.5), ADA: (0.01, 256.0), ROSINALITY: (0.01, math.inf)}[name]
     state = to_ada(data["state_dict"], data.get("latent_avg"))
     return data, StyleGAN2.from_state_dict(state, clamp=clamp, mapping_lr=lr).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def tiny(**change):

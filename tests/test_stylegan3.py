@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from compare import close
 
 from benchmarks.generators import stylegan3_layers
 from benchmarks.generators.stylegan3 import StyleGAN3
 from benchmarks.generators.stylegan3_layers import downsample, schedule, upsample
 
+pytestmark = pytest.mark.numeric
 GOLDEN = Path(__file__).parent / "golden" / "generators"
 BOTH = pytest.mark.parametrize("name", ["stylegan3_t", "stylegan3_r"])
 
@@ -22,11 +24,6 @@ def load(name, **overrides):
     data = torch.load(GOLDEN / f"{name}.pt", weights_only=True)
     extras = {"init_kwargs": data["config"]}
     return data, StyleGAN3.from_state_dict(data["state_dict"], extras=extras, **overrides).freeze()
-
-
-def close(got, want, tolerance=1e-5):
-    assert got.shape == want.shape
-    assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def tiny(**change):

@@ -15,6 +15,7 @@ from benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_ga
 from benchmarks.training.judged import JudgedDiscriminator
 from benchmarks.training.zoo_training import seen, train_zoo
 
+pytestmark = pytest.mark.numeric
 TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
                  r1_every=2, half_images=0, projected=0)
 PROJECTED = dataclasses.replace(TINY, projected=32, projected_from=12)

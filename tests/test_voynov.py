@@ -18,6 +18,7 @@ from methods.base import Context
 from methods.registry import build
 from methods.voynov import Voynov
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/voynov.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 
@@ -35,14 +36,15 @@ def lenet(k, prefix):
 # -- direction matrices ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("key", ["ortho", "ortho_big"])
 def test_orthonormal_matrix(key):
-    matrix = skew_exponential(GOLDEN[f"{key}_log_mat_half"])
-    assert_close(matrix.double(), GOLDEN[f"{key}_matrix_float64"], rtol=0, atol=5e-6)
+    half, expected = GOLDEN[f"{key}_log_mat_half"], GOLDEN[f"{key}_matrix_float64"]
+    assert_close(skew_exponential(half.double()), expected, rtol=0, atol=3e-6)  # the stored half is rounded to float32
+    assert_close(skew_exponential(half).double(), expected, rtol=0, atol=5e-5)
 
 
 def test_orthonormal_edit_and_its_gradient():
     half = GOLDEN["ortho_log_mat_half"].clone().requires_grad_()
     out = GOLDEN["ortho_in"] @ skew_exponential(half).T
-    assert_close(out.detach(), GOLDEN["ortho_out"], rtol=1e-5, atol=1e-5)
+    assert_close(out.detach(), GOLDEN["ortho_out"], rtol=1e-5, atol=5e-5)
     out.backward(GOLDEN["ortho_upstream_gradient"])
     gradient = GOLDEN["ortho_grad_log_mat_half"]
     assert_close(half.grad, gradient, rtol=0, atol=1e-4 * gradient.abs().max().item())
@@ -73,7 +75,8 @@ def test_shifts():
     assert_close(spread_shifts(GOLDEN["uniform_draws"]), GOLDEN["shifts"], rtol=1e-6, atol=1e-6)
     assert spread_shifts(torch.tensor([0.5])) == 0
     shifts = spread_shifts(torch.rand(1000, generator=seeded()), 4.0, 1.0)
-    assert shifts.abs().min() == 1 and shifts.abs().max() <= 4 and 450 < (shifts > 0).sum() < 550
+    assert shifts.abs().min() == 1 and shifts.abs().max() <= 4
+    assert abs((shifts > 0).sum() - 500) < 80  # 5 standard deviations of sqrt(1000) / 2
 
 
 def test_loss_and_gradients():
@@ -169,11 +172,11 @@ def planted():
 
 @pytest.mark.parametrize("columns", ["unit", "orthonormal"])
 def test_the_loss_falls_and_images_are_as_planned(planted, columns):
-    method = Voynov(n_directions=4, n_steps=40, batch=8, lr=1e-2, columns=columns)
+    method = Voynov(n_directions=4, n_steps=120, batch=16, lr=1e-2, columns=columns)
     with count_images(planted) as count:
         found = method.discover(planted, Context(chunk=5))
-    assert count.images == method.images() == 40 * 8 * 2
-    assert found.notes["loss_last"] < found.notes["loss_first"] - 0.3
+    assert count.images == method.images() == 120 * 16 * 2
+    assert found.notes["loss_last"] < found.notes["loss_first"] - 0.2  # over seeds 1.2 +- 0.2
     assert found.notes["reconstructor"] == "LeNet" and found.space == "w"
     off = (found.vectors @ found.vectors.T - torch.eye(4)).abs().max()
     assert off < 1e-5 if columns == "orthonormal" else off > 1e-3

@@ -8,6 +8,7 @@ import torch
 from planted import PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
 from torch import nn
 from torch.testing import assert_close
+from trained import gain
 
 from benchmarks.counting import count_images
 from benchmarks.generators.base import Generator
@@ -21,6 +22,7 @@ from methods.xga import XGA, Embedding, XGARelease, draw
 from oracles.base import FeatureExtractor
 from oracles.density_ratio import DensityRatio
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/xga_loss.npz", allow_pickle=False) as file:
     GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 MASKS = {"": GOLDEN["overlap"], "all_overlap_": torch.ones(6, dtype=torch.bool),
@@ -57,8 +59,10 @@ def test_cross_gan_loss_knows_a_perfect_answer_from_a_useless_one():
     overlap = torch.tensor([True, True, True, False])
     client = torch.eye(5)[[0, 1, 2, 4]].repeat_interleave(2, dim=0)
     best, right = cross_gan_loss(nn.functional.pad(perfect, (0, 1)), client, 4, overlap)
-    chance, wrong = cross_gan_loss(unit_rows(8, 5), unit_rows(8, 5, seed=1), 4, overlap)
-    assert right == 1 and wrong < 0.5 and best < chance - 0.1
+    useless = [cross_gan_loss(unit_rows(8, 5, seed=2 * s), unit_rows(8, 5, seed=2 * s + 1), 4, overlap)
+               for s in range(20)]
+    chance, wrong = torch.tensor(useless).mean(dim=0)
+    assert right == 1 and wrong < 0.5 and best < chance - 0.1  # a useless one: 1.13 +- 0.04
 
 
 def test_cross_gan_loss_does_not_depend_on_the_order_of_directions():
@@ -245,8 +249,8 @@ def test_an_interrupted_run_continues_to_the_identical_answer(planted, judges, t
 
 
 def test_the_loss_falls(planted, judges):
-    notes = tiny(n_steps=60, per_step=None, lr=0.01).discover_pair(*planted, Context(**judges))[0].notes
-    assert notes["loss_last"] < notes["loss_first"] - 0.05
+    method = tiny(n_steps=60, per_step=None, lr=0.01)
+    assert gain(method, lambda m, s: m.discover_pair(*planted, Context(seed=s, **judges))[0]) > 0.1  # 0.25 to 0.56
 
 
 def test_common_directions_correspond_and_unique_ones_leave_the_other_distribution(planted, judges):
@@ -262,8 +266,8 @@ def test_common_directions_correspond_and_unique_ones_leave_the_other_distributi
         scores.append(judges["density_ratio"].scores(features)[:, 1 - side].unflatten(0, (6, 32)).mean(1))
     alike = nn.functional.cosine_similarity(changes[0][:4, None], changes[1][None, :4], dim=2)
     others = alike[~torch.eye(4, dtype=torch.bool)]
-    assert alike.diagonal().min() > 0.4 and alike.diagonal().mean() > others.mean() + 0.5
-    assert all(score[4:].max() < score[:4].min() for score in scores)
+    assert alike.diagonal().mean() > others.mean() + 0.5  # over seeds 0.95 +- 0.065
+    assert all(score[4:].mean() < score[:4].mean() - 0.03 for score in scores)  # 0.096 +- 0.01
 
 
 def test_without_uniqueness_no_density_ratio_is_needed(planted, judges):

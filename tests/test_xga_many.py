@@ -1,5 +1,6 @@
 """xGA on one generator and on three: the release's numbers, and that two at once are the pairwise method."""
 
+import dataclasses
 import weakref
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from planted import PlantedExtractor, PlantedGenerator, PlantedOracle
 from test_xga import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
 from torch import nn
 from torch.testing import assert_close
+from trained import gain
 
 from benchmarks.counting import count_images
 from methods import _training
@@ -22,6 +24,7 @@ from methods.xga_many import FrugalEmbedding, density_ratios, discover_many, ima
 from methods.xga_single import XGASingle
 from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
 
+pytestmark = pytest.mark.numeric
 with np.load(Path(__file__).parent / "golden/xga_loop.npz", allow_pickle=False) as file:
     LOOP = {name: torch.from_numpy(file[name]) for name in file.files}
 SHARED = (0, 1, 2, 3)
@@ -229,15 +232,18 @@ def test_common_directions_are_shared_by_all_three(gans, context):
 
 
 def test_unique_directions_leave_both_other_distributions(gans, context, ratios):
-    method = tiny(n_steps=60, per_step=None, lr=0.05, milestones=())
+    """Scores of unique directions are lower than of common ones: over seeds by 1.4 +- 0.16 deviations of all scores,
+    untrained by -0.07 +- 0.22."""
+    method, scores = tiny(n_steps=60, per_step=None, lr=0.05, milestones=()), []
     found = discover_many(method, gans, context, ratios)
     for g, (directions, gan) in enumerate(zip(found, gans)):
         latents = gan.sample(32, torch.Generator().manual_seed(1))
         seen = nn.functional.normalize(context.extractor.features(gan.synthesize(directions.shift_all(latents, 3.0))))
         for other in set(range(3)) - {g}:
             pair = (min(g, other), max(g, other))
-            score = ratios[pair].scores(seen)[:, int(g < other)].unflatten(0, (6, 32)).mean(1)
-            assert score[4:].mean() < score[:4].mean()
+            scores.append(ratios[pair].scores(seen)[:, int(g < other)].unflatten(0, (6, 32)).mean(1))
+    table = torch.stack(scores)  # [pairs in both orders, directions]
+    assert table[:, :4].mean() - table[:, 4:].mean() > 0.55 * table.std()
 
 
 def test_an_interrupted_run_on_three_continues_to_the_identical_answer(gans, context, ratios, tmp_path, monkeypatch):
@@ -304,5 +310,6 @@ def test_wrong_settings_of_xga_single_are_refused(params, words):
 
 
 def test_the_single_loss_falls(gans, context):
-    notes = XGASingle(n_directions=6, n_steps=120, per_step=None, batch=4, lr=0.02).discover(gans[0], context).notes
-    assert notes["loss_last"] < notes["loss_first"] - 0.02
+    method = XGASingle(n_directions=6, n_steps=120, per_step=None, batch=4, lr=0.02)
+    found = gain(method, lambda m, s: m.discover(gans[0], dataclasses.replace(context, seed=s)))
+    assert found > 0.05  # over seeds 0.21 +- 0.03

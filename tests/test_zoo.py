@@ -43,6 +43,7 @@ def folder(made, tmp_path):
     return tmp_path
 
 
+@pytest.mark.numeric
 def test_an_exported_gan_makes_the_trained_images(made):
     zoo, trainer = Zoo(made[0]), made[1]
     assert zoo.names == ("full", "male") and "rendered faces" in zoo.title
@@ -55,7 +56,7 @@ def test_an_exported_gan_makes_the_trained_images(made):
     stored = generator.state_dict()
     assert all(torch.equal(value, value.half().float()) for value in stored.values())
     w = generator.map(generator.sample_z(4000, torch.Generator().manual_seed(1)))
-    assert torch.allclose(w.mean(dim=0), generator.mapping.w_avg, atol=5 * (w.std() / 4000**0.5).item())
+    assert torch.allclose(w.mean(dim=0), generator.mapping.w_avg, atol=6 * (w.std() / 4000**0.5).item())
 
 
 def test_the_manifest_says_what_a_gan_was_made_from(made):
@@ -130,6 +131,7 @@ def test_difference_interval_gives_the_textbook_interval():
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
 
 
+@pytest.mark.numeric
 def test_frechet_of_known_gaussians():
     rng = torch.Generator().manual_seed(0)
     a = torch.randn(4000, 3, generator=rng)
