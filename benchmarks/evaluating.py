@@ -17,7 +17,7 @@ from benchmarks.workbench import Progress, Workbench
 from methods.base import Context
 from metrics import registry
 from metrics.base import Inapplicable
-from metrics.checking import MetricError, checked
+from metrics._scores import MetricError, checked
 from metrics.generator import GeneratorInputs, GeneratorMetric, Measured
 from metrics.null import NO_CHANCE
 from results.store import Step

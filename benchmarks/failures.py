@@ -12,7 +12,7 @@ from typing import Any
 from methods import registry
 from methods._checks import one_line
 from metrics import registry as metric_registry
-from metrics.checking import MetricError
+from metrics._scores import MetricError
 from oracles import registry as extractors
 from results.code_hash import PACKAGES
 from results.store import write_atomically
@@ -75,7 +75,7 @@ def trace_of(error: BaseException) -> dict[str, str]:
     """
     root = error.__cause__ if isinstance(error, MetricError) and error.__cause__ else error
     return {"type": type(root).__name__, "line": str(error) if isinstance(error, MetricError) else one_line(error),
-            "place": where(root).strip(" ()"), "traceback": "".join(traceback.format_exception(root))}
+            "place": getattr(root, "place", "") or where(root).strip(" ()"), "traceback": "".join(traceback.format_exception(root))}
 
 
 def told(records: Iterable[dict[str, Any]]) -> dict[str, list[tuple[str, dict[str, str]]]]:

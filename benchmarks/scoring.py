@@ -21,7 +21,7 @@ from methods._checks import one_line
 from methods.base import NotApplicable
 from metrics import registry
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
-from metrics.checking import MetricError, checked
+from metrics._scores import MetricError, checked
 from metrics.effect import Effect
 from metrics.null import Band, band, null_pairs, null_scores, null_scores_single
 from metrics.responses import Responses

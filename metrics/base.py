@@ -109,8 +109,8 @@ class Metric(ABC):
     """One score. Subclass it in ``metrics/<name>.py``, and it is found; ``check-metric`` tries it.
 
     A metric must have ``name``, ``needs``, ``protocols`` and ``compute``; the other class attributes have defaults.
-    ``SingleMetric``, ``PairMetric`` and ``GeneratorMetric`` bring protocols, matching, chance and intervals along. Fields of
-    a frozen dataclass are settings, which profiles override under ``metrics:``; each needs a default. What is wrong with
+    ``SingleMetric``, ``PairMetric`` and ``GeneratorMetric`` bring protocols, matching and intervals along. Fields of a
+    frozen dataclass are settings, which profiles override under ``metrics:``; each needs a default. What is wrong with
     a class is said when it is registered, and then it is left out.
 
     Class attributes:

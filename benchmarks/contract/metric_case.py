@@ -117,11 +117,12 @@ class MetricCase:
         return self.metric.compute(inputs, self.headline if protocol is None else protocol, resamples)
 
     def value(self, answer: str, protocol: str | None = None) -> float | None:
-        """The score of a known answer; None where the metric says that it does not exist."""
+        """The score of a known answer; None where the metric says that it does not exist, or gives no number."""
         try:
-            return float(self.score(self.inputs(answer), protocol).value)
+            value = float(self.score(self.inputs(answer), protocol).value)
         except Inapplicable:
             return None
+        return value if np.isfinite(value) else None
 
     def moved(self, what: Callable[[Responses, int], Responses], inputs: SingleInputs | PairInputs) -> Any:
         """Inputs with ``what(responses, side)`` in place of their responses."""

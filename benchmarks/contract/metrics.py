@@ -33,19 +33,21 @@ from benchmarks.contract.metric_case import (
 from benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from methods.base import NotApplicable
 from metrics.base import Inapplicable, Metric, Score
-from metrics.checking import score_faults
+from metrics._scores import score_faults
 from metrics.null import NO_CHANCE, Band, band, null_pairs, null_scores, null_scores_single
 from metrics.responses import Responses
 
 RESAMPLES = 40
 SAME = 1e-5  # of the value's size, or of 1: what another order of sums may change
+AMBIGUOUS = ("better than one useless answer and no better than another, so it says something else than how good an "
+             "answer is; read it beside the others")
 RUNS = 3  # of random directions, for chance
 
 
 def check_metric(cls: type[Metric]) -> list[Finding]:
     """One finding for each clause that a metric of its kind has."""
     case = MetricCase(cls)
-    return run_checks(clauses_of(case.kind), lambda: case, NotApplicable, basic=(gives_scores_within_bounds,))
+    return run_checks(clauses_of(case.kind), lambda: case, NotApplicable, basic=(measures_plain_arrays, gives_scores_within_bounds))
 
 
 def clauses_of(kind: str) -> tuple[Callable[[MetricCase], str | None], ...]:
@@ -102,6 +104,8 @@ def the_interval_contains_the_value(case: MetricCase) -> None:
             plain, full = case.score(inputs, protocol), case.score(inputs, protocol, RESAMPLES)
         except Inapplicable:
             continue
+        if np.isnan(plain.value):
+            continue  # said by the clause on bounds
         demand(np.isnan(plain.ci_low) and np.isnan(plain.ci_high), f'protocol "{protocol}": resamples=0 gives an '
                f"interval, [{plain.ci_low}, {plain.ci_high}]; leave it out (NaN): chance is made of thousands of scores")
         demand(plain.value == full.value, f'protocol "{protocol}": the value is {plain.value} with resamples=0 and '
@@ -202,37 +206,41 @@ def latents_order_does_not_matter(case: MetricCase) -> None:
 # -- what it says ------------------------------------------------------------------------------------------
 def a_perfect_answer_beats_a_useless_one(case: MetricCase) -> str:
     """Under its headline protocol, in the direction that ``higher_is_better`` names."""
+    perfect, useless = _judged(case)
+    said = f"perfect {perfect:.4g}, " + ", ".join(f"{name} {value:.4g}" for name, value in useless.items())
+    gains = [_gain(case, perfect, value) for value in useless.values()]
+    demand(max(gains) > SAME, f"{said}: {WORDS[PERFECT]}, scores no better than useless answers ({WORDS[IDLE]}; "
+           f"{WORDS[MIXED]}) where higher_is_better is {case.cls.higher_is_better}: is that the right way round? If it "
+           "is, say why in perfect_why_not")
+    if min(gains) < -SAME:
+        raise NotApplicable(f"{said}: {AMBIGUOUS}")
+    return said
+
+
+def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
+    perfect, useless = _judged(case)
+    copied = case.value(DUPLICATED)
+    gains = [_gain(case, perfect, value) for value in useless.values()]
+    if min(gains) < -SAME or max(gains) <= SAME:
+        raise NotApplicable(AMBIGUOUS)
+    if copied is None:
+        raise NotApplicable(f"it has no score for {WORDS[DUPLICATED]}")
+    said = f"perfect {perfect:.4g}, duplicated {copied:.4g}"
+    demand(_gain(case, perfect, copied) >= -max(0.05 * max(gains), SAME), f"{said}: {WORDS[DUPLICATED]} scores better "
+           f"than {WORDS[PERFECT]}; a method could win by repeating itself. If that must be so, say why in "
+           "perfect_why_not")
+    return said
+
+
+def _judged(case: MetricCase) -> tuple[float, dict[str, float]]:
+    """The score of a perfect answer, and those of useless ones. Raises NotApplicable where they say nothing."""
     if case.cls.perfect_why_not:
         raise NotApplicable(case.cls.perfect_why_not)
     perfect = case.value(PERFECT)
     useless = {name: value for name in (IDLE, MIXED) if (value := case.value(name)) is not None}
     if perfect is None or not useless:
-        raise NotApplicable(f"it has no score for {WORDS[PERFECT]}" if perfect is None else
-                            "it has no score for useless answers")
-    gains = {name: _gain(case, perfect, value) for name, value in useless.items()}
-    said = f"perfect {perfect:.4g}, " + ", ".join(f"{name} {value:.4g}" for name, value in useless.items())
-    better, worse = [n for n, gain in gains.items() if gain > SAME], [n for n, gain in gains.items() if gain < -SAME]
-    up = case.cls.higher_is_better
-    demand(better, f"{said}: {WORDS[PERFECT]}, scores no better than useless answers ({WORDS[IDLE]}; {WORDS[MIXED]}) "
-           f"where higher_is_better is {up}: is that the right way round? If it is, say why in perfect_why_not")
-    if worse:
-        raise NotApplicable(f"{said}: better than one useless answer and worse than another, so it says something else "
-                            "than how good an answer is; read it beside the others")
-    return said
-
-
-def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
-    if case.cls.perfect_why_not:
-        raise NotApplicable(case.cls.perfect_why_not)
-    perfect, copied = case.value(PERFECT), case.value(DUPLICATED)
-    useless = [value for name in (IDLE, MIXED) if (value := case.value(name)) is not None]
-    if perfect is None or copied is None or not useless:
-        raise NotApplicable("it has no score for one of the answers that are compared")
-    room = 0.05 * max(abs(perfect - value) for value in useless)
-    said = f"perfect {perfect:.4g}, duplicated {copied:.4g}"
-    demand(_gain(case, perfect, copied) >= -max(room, SAME), f"{said}: {WORDS[DUPLICATED]} scores better than "
-           f"{WORDS[PERFECT]}; a method could win by repeating itself. If that must be so, say why in perfect_why_not")
-    return said
+        raise NotApplicable(f"it has no score for {WORDS[PERFECT] if perfect is None else 'useless answers'}")
+    return perfect, useless
 
 
 def works_through_chance(case: MetricCase) -> str:
@@ -299,6 +307,8 @@ def _unmoved(case: MetricCase, protocols: tuple[str, ...], change: Callable[[str
             usual, other = (case.score(x, protocol).value for x in (inputs, case.moved(change(protocol), inputs)))
         except Inapplicable:
             continue
+        if np.isnan(usual):
+            continue  # said by the clause on bounds
         demand(abs(usual - other) <= SAME * max(1.0, abs(usual)), f'protocol "{protocol}": the score is {usual:.6g}, and '
                f"{other:.6g} where {what}")
 

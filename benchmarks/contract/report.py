@@ -28,11 +28,13 @@ class Finding:
         status: ``ok``, ``wrong``, ``not applicable`` where the thing cannot exist for this subject, ``not tried``, or
             ``left out`` where the class does not say what it could be held to.
         sentence: why, where it is not ok; else what was measured, if anything was.
+        unexpected: whether it is wrong by an exception that no clause looks for.
     """
 
     check: str
     status: str
     sentence: str = ""
+    unexpected: bool = False
 
     @classmethod
     def untried(cls, check: Callable) -> Finding:
@@ -67,7 +69,11 @@ def run_checks(checks: Iterable[Callable[[Any], str | None]], make: Callable[[],
     findings: list[Finding] = []
     lame: list[str] = []  # what is wrong and others build on
     for check in checks:
-        finding = _finding(check, make, absent, lame)
+        finding = _finding(check, make, absent)
+        if finding.unexpected and lame:
+            told = any(finding.sentence in earlier.sentence for earlier in findings)
+            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)})"
+                              + ("" if told else f"; here it led to {finding.sentence}"))
         findings.append(finding)
         if finding.status == WRONG and check in tuple(basic):
             lame.append(finding.check)
@@ -75,7 +81,7 @@ def run_checks(checks: Iterable[Callable[[Any], str | None]], make: Callable[[],
 
 
 def _finding(check: Callable[[Any], str | None], make: Callable[[], Any],
-             absent: type[Exception] | tuple[type[Exception], ...], lame: list[str]) -> Finding:
+             absent: type[Exception] | tuple[type[Exception], ...]) -> Finding:
     name = in_words(check)
     try:
         return Finding(name, OK, check(make()) or "")
@@ -86,7 +92,4 @@ def _finding(check: Callable[[Any], str | None], make: Callable[[], Any],
     except Fault as fault:
         return Finding(name, WRONG, str(fault))
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything; it is reported, and the next runs
-        said = f"{one_line(error)}{where(error)}"
-        if lame:
-            return Finding(name, UNTRIED, f"first mend what others build on ({', '.join(lame)}); here it led to {said}")
-        return Finding(name, WRONG, said)
+        return Finding(name, WRONG, f"{one_line(error)}{where(error)}", unexpected=True)

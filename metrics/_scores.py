@@ -6,11 +6,20 @@ import json
 import math
 from typing import Any
 
+from methods._checks import place
 from metrics.base import Metric, Score
 
 
 class MetricError(RuntimeError):
-    """A metric returned what is no score; the message says what, and what was expected."""
+    """A metric raised, or returned what is no score; the message says what, and what was expected.
+
+    Attributes:
+        place: where the metric's class is written, where no line of its own raised anything.
+    """
+
+    def __init__(self, sentence: str, place: str = "") -> None:
+        super().__init__(sentence)
+        self.place = place
 
 
 def score_faults(metric: Metric, score: Any) -> list[str]:
@@ -41,5 +50,5 @@ def checked(metric: Metric, score: Any) -> Score:
     """``score`` itself, with plain numbers. Raises MetricError where it can be no row."""
     faults = score_faults(metric, score)
     if faults:
-        raise MetricError("; ".join(faults))
+        raise MetricError("; ".join(faults), place(type(metric)))
     return Score(float(score.value), float(score.ci_low), float(score.ci_high), int(score.n), score.details)

@@ -1,0 +1,1 @@
+def add_new(c): c.add_parser("new")
