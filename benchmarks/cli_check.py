@@ -32,7 +32,7 @@ def check_generator(args: argparse.Namespace) -> int:
         generator.label = args.label or 0
     spaces = f"z of {generator.latent_dim}" + f", w of {generator.w_dim}" * bool(generator.w_dim)
     print(f"{type(generator).__name__}: {spaces}; images of {generator.resolution} pixels; activations "
-          f"{', '.join(generator.layer_names)}")
+          f"{', '.join(map(str, generator.layer_names))}")
     return _show(check(generator, source_of(args.spec, generator), args.long))
 
 

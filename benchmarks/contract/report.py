@@ -15,6 +15,10 @@ class Fault(Exception):
     """Something breaks the contract; the message says what, and what to do."""
 
 
+class Unusable(Fault):
+    """What a check needs cannot be had; the message says what fails. Said once, for others need the same."""
+
+
 class LeftOut(Exception):
     """Something that a class may say of itself is not said; nothing is wrong, and nothing is known to be right."""
 
@@ -28,13 +32,14 @@ class Finding:
         status: ``ok``, ``wrong``, ``not applicable`` where the thing cannot exist for this subject, ``not tried``, or
             ``left out`` where the class does not say what it could be held to.
         sentence: why, where it is not ok; else what was measured, if anything was.
-        unexpected: whether it is wrong by an exception that no clause looks for.
+        follows: whether it may follow from what another check found: an exception that no clause looks for, or
+            something that cannot be used.
     """
 
     check: str
     status: str
     sentence: str = ""
-    unexpected: bool = False
+    follows: bool = False
 
     @classmethod
     def untried(cls, check: Callable) -> Finding:
@@ -69,11 +74,13 @@ def run_checks(checks: Iterable[Callable[[Any], str | None]], make: Callable[[],
     findings: list[Finding] = []
     lame: list[str] = []  # what is wrong and others build on
     for check in checks:
-        finding = _finding(check, make, absent)
-        if finding.unexpected and lame:
-            told = any(finding.sentence in earlier.sentence for earlier in findings)
-            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)})"
-                              + ("" if told else f"; here it led to {finding.sentence}"))
+        finding = _finding(check, make, absent)  # where the same is told again, or others fail of it, once is enough
+        told = [earlier.check for earlier in findings if finding.follows and finding.sentence in earlier.sentence]
+        if told:
+            finding = Finding(finding.check, UNTRIED, f"first mend what is said of: {told[0]}")
+        elif finding.follows and lame:
+            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)}); here it led "
+                              f"to: {finding.sentence}")
         findings.append(finding)
         if finding.status == WRONG and check in tuple(basic):
             lame.append(finding.check)
@@ -90,6 +97,6 @@ def _finding(check: Callable[[Any], str | None], make: Callable[[], Any],
     except LeftOut as reason:
         return Finding(name, UNSAID, str(reason))
     except Fault as fault:
-        return Finding(name, WRONG, str(fault))
+        return Finding(name, WRONG, str(fault), follows=isinstance(fault, Unusable))
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything; it is reported, and the next runs
-        return Finding(name, WRONG, f"{one_line(error)}{where(error)}", unexpected=True)
+        return Finding(name, WRONG, f"{one_line(error)}{where(error)}", follows=True)
