@@ -85,8 +85,7 @@ FAMILIES = {
 def what_is_absent(gan: Generator) -> set:
     """The clauses that may say "not applicable" for ``gan``."""
     absent = {generators.labels_without_classes_are_refused if gan.n_classes else generators.classes_matter}
-    if gan.n_classes:
-        absent.add(generators.moves_with_its_weights)  # labels are looked at, and without a second device there are none
+    absent.add(generators.moves_with_its_weights)  # most look at numbers (labels, truncation), where there are none
     if not gan.n_layers:
         absent |= {generators.equal_rows_are_the_vector, generators.every_row_matters}
     if not gan.n_classes and not gan.w_dim:
