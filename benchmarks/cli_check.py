@@ -39,8 +39,8 @@ def check_generator(args: argparse.Namespace) -> int:
 def add_check_method(commands) -> None:
     """``check-method``: the contract of direction methods."""
     p = commands.add_parser("check-method", help="try a method of yours on a tiny generator, and say what is wrong")
-    p.add_argument("subject", metavar="FILE|NAME", help="a Python file with a DirectionMethod or PairedMethod in it, or "
-                   "a method's name")
+    p.add_argument("subject", metavar="FILE|NAME", help="a Python file with a DirectionMethod or PairedMethod in it, "
+                   "or a method's name")
     _add_long(p, "a training whose test_params say no n_steps")
     p.set_defaults(function=check_method)
 
@@ -57,7 +57,7 @@ def check_method(args: argparse.Namespace) -> int:
 
 def add_check_metric(commands) -> None:
     """``check-metric``: the contract of metrics."""
-    p = commands.add_parser("check-metric", help="try a metric of yours on answers of known worth, and say what is wrong")
+    p = commands.add_parser("check-metric", help="try a metric of yours on answers whose worth is known")
     p.add_argument("subject", metavar="FILE|NAME", help="a Python file with a Metric in it, or a metric's name")
     p.set_defaults(function=check_metric)
 

@@ -16,8 +16,8 @@ from benchmarks.scoring import UNSAID, Blamed, MetricsFailed, Scorer, blaming
 from benchmarks.workbench import Progress, Workbench
 from methods.base import Context
 from metrics import registry
-from metrics.base import Inapplicable
 from metrics._scores import MetricError, checked
+from metrics.base import Inapplicable
 from metrics.generator import GeneratorInputs, GeneratorMetric, Measured
 from metrics.null import NO_CHANCE
 from results.store import Step

@@ -1,4 +1,4 @@
-"""Errors in other people's code: where they were raised, told once for all cells, with the whole traceback in a file."""
+"""Errors in other people's code: where they were raised, told once for all cells, with the traceback in a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ __all__ = ["NAMED", "one_line", "told", "trace_of", "where", "write"]
 ROOT = Path(__file__).parent.parent
 FOLDER = "errors"  # of a run
 NAMED = 3  # cells of one error that the console names
-PLUGGED = {"methods": registry.NOT_METHODS, "metrics": metric_registry.NOT_METRICS, "oracles": extractors.NOT_EXTRACTORS}
+PLUGGED = {"methods": registry.NOT_METHODS, "metrics": metric_registry.NOT_METRICS,
+           "oracles": extractors.NOT_EXTRACTORS}
 LIBRARIES = tuple(sorted({str(Path(path).resolve()) for key, path in sysconfig.get_paths().items()
                           if key in ("stdlib", "platstdlib", "purelib", "platlib")}))
 
@@ -75,7 +76,8 @@ def trace_of(error: BaseException) -> dict[str, str]:
     """
     root = error.__cause__ if isinstance(error, MetricError) and error.__cause__ else error
     return {"type": type(root).__name__, "line": str(error) if isinstance(error, MetricError) else one_line(error),
-            "place": getattr(root, "place", "") or where(root).strip(" ()"), "traceback": "".join(traceback.format_exception(root))}
+            "place": getattr(root, "place", "") or where(root).strip(" ()"),
+            "traceback": "".join(traceback.format_exception(root))}
 
 
 def told(records: Iterable[dict[str, Any]]) -> dict[str, list[tuple[str, dict[str, str]]]]:

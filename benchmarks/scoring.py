@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from benchmarks.workbench import Workbench
 from methods._checks import one_line
 from methods.base import NotApplicable
 from metrics import registry
-from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics._scores import MetricError, checked
+from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics.effect import Effect
 from metrics.null import Band, band, null_pairs, null_scores, null_scores_single
 from metrics.responses import Responses
@@ -114,7 +114,7 @@ class Scorer:
         return [m for m in self.metrics.values() if m.needs == needs and (m.ordered or not reverse)]
 
     def _common_inputs(self, metrics: Sequence[Metric]) -> dict[str, Any]:
-        settings = {m.name: asdict(m) for m in metrics if is_dataclass(m)}
+        settings: dict[str, Any] = {m.name: asdict(cast(Any, m)) for m in metrics if is_dataclass(m)}
         return {"metrics": sorted(m.name for m in metrics), "match": self.job.profile.latents.match,
                 "oracle": self.bench._marks["oracle"], **({"settings": settings} if settings else {})}
 
@@ -179,7 +179,7 @@ class Scorer:
         banks = [self.bench.bank(g) for g in gans]
         if len(gans) == 2:
             template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
-            return partial(null_scores, pairs=null_pairs(*banks, template))
+            return partial(null_scores, pairs=null_pairs(banks[0], banks[1], template))
         return partial(null_scores_single, runs=banks[0], template=self._single(banks[0][0], 0))
 
     def _write_chance(self, metric: Metric, gans: tuple[str, ...],
@@ -230,10 +230,9 @@ class Scorer:
             responses = [self.bench.responses(entry, on, on.index(g), seed)
                          for g, on in zip(gans, self.trained_on(entry, gans), strict=True)]
             effect = float(np.mean([self.effect(r, seed) for r in responses]))
+            inputs: SingleInputs | PairInputs = self._single(responses[0], seed)
             if len(gans) == 2:
-                inputs = self._pair(*responses, gans, method.paired, self.job.suite.n_common, seed)
-            else:
-                inputs = self._single(*responses, seed)
+                inputs = self._pair(responses[0], responses[1], gans, method.paired, self.job.suite.n_common, seed)
             chance, lacking = self._chance(gans)
             rows, errors = [], []
             for metric in self.wanted("pair" if len(gans) == 2 else "single", reverse):

@@ -179,7 +179,7 @@ def at(error: BaseException) -> str:
 
 
 def import_fault(error: BaseException, file: str) -> str:
-    """Why a module cannot be imported, with the line: that of ``file`` (its last part), and where else it was raised."""
+    """Why a module cannot be imported, with the line of ``file`` (its last part), and where else it was raised."""
     hint = next((f"; {words}" for sign, words in HINTS.items() if sign in str(error)), "")
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg}{at(error)}"

@@ -46,7 +46,7 @@ def did_you_mean(what: str, name: str, known: list[str]) -> str:
 
 
 def find_classes(package: ModuleType, bases: tuple[type, ...], what: str, skip: frozenset[str] = frozenset(),
-                 faults: Faults = name_only) -> tuple[dict[str, type], dict[str, str]]:
+                 faults: Faults = name_only) -> tuple[dict[str, type[Any]], dict[str, str]]:
     """({name: class}, {file, or file and class: why it is not there}) of the subclasses of ``bases`` in a package.
 
     Plugins of the group ``dirbench.<last part of the package's name>`` are found too. A broken or incomplete file,
@@ -57,7 +57,7 @@ def find_classes(package: ModuleType, bases: tuple[type, ...], what: str, skip: 
     Args:
         faults: sentences for what is wrong with a class that has a name; such a class is listed, not found.
     """
-    found: dict[str, type] = {}
+    found: dict[str, type[Any]] = {}
     broken: dict[str, str] = {}
     for info in pkgutil.iter_modules(package.__path__):
         if info.name in skip or info.name.startswith("_"):
@@ -79,14 +79,17 @@ def find_classes(package: ModuleType, bases: tuple[type, ...], what: str, skip: 
     return dict(sorted(found.items())), dict(sorted(broken.items()))
 
 
-def sort_classes(module: ModuleType, bases: tuple[type, ...], faults: Faults) -> tuple[list[type], dict[type, str]]:
-    """(usable classes, {class: why not}) of the subclasses of ``bases`` that are made in ``module``, not imported there.
+def sort_classes(module: ModuleType, bases: tuple[type, ...], faults: Faults
+                 ) -> tuple[list[type[Any]], dict[type, str]]:
+    """(usable classes, {class: why not}) of the subclasses of ``bases`` made in ``module`` (not imported there).
 
     A class without a name is ignored, and said to be where nothing else in the module builds on it.
     """
-    made = [value for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, bases) and value.__module__ == module.__name__]
-    good, wrong = [], {}
+    made: list[type[Any]] = [
+        value for value in vars(module).values() if isinstance(value, type) and issubclass(value, bases)
+        and value.__module__ == module.__name__]
+    good: list[type[Any]] = []
+    wrong: dict[type, str] = {}
     for cls in dict.fromkeys(made):
         if isinstance(cls.name, str) and not cls.name:
             if faults is not name_only and not any(other is not cls and issubclass(other, cls) for other in made):
@@ -110,8 +113,8 @@ def _plugins(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
 
 
-def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, faults: Faults, found: dict[str, type],
-                broken: dict[str, str]) -> None:
+def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, faults: Faults,
+                found: dict[str, type[Any]], broken: dict[str, str]) -> None:
     """Puts the classes of ``point`` into ``found``, or the reason why not into ``broken``."""
     label = f"{point.dist.name if point.dist else 'plugin'}: {point.name} = {point.value}"
     try:

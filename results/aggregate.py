@@ -128,7 +128,7 @@ def groups_of(protocols: Sequence[str]) -> dict[str, str]:
 
 
 def with_groups(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """``rows`` with a column ``group``, for ``select``; ``metrics`` {name: class} say which protocol is the headline."""
+    """``rows`` with a column ``group``, for ``select``; ``metrics`` {name: class} say which protocol is headline."""
     known = {name: groups_of(getattr(cls, "protocols", ())) for name, cls in metrics.items()}
     groups = [known.get(metric, {}).get(protocol, group_of(protocol))
               for metric, protocol in zip(rows["metric"], rows["protocol"])]

@@ -88,9 +88,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` itself if every row can be true.
 
     Raises:
-        RowsError: a required field is empty; an unknown status, a protocol that is no name; an ok row without a finite value, or
-            another with one; a failed or not applicable row without a reason; an interval or chance band upside down;
-            two rows with the same key.
+        RowsError: a required field is empty; an unknown status, a protocol that is no name; an ok row without a finite
+            value, or another with one; a failed or not applicable row without a reason; an interval or chance band
+            upside down; two rows with the same key.
     """
     if tuple(frame.columns) != COLUMNS:
         raise RowsError(f"rows need the columns {', '.join(COLUMNS)}, in that order; got {', '.join(frame.columns)}")
@@ -101,8 +101,8 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
         _refuse(frame, empty, f"column {column!r} is empty, and every row needs it")
     _refuse(frame, ~frame["status"].isin(STATUSES), f"status is {{status!r}}; it is one of {', '.join(STATUSES)}")
     wrong = ~frame["protocol"].map(lambda name: bool(NAME.fullmatch(name))).astype(bool)
-    _refuse(frame, wrong, "protocol is {protocol!r}, which cannot be part of a file name; metrics name theirs of letters, "
-                          "digits, \"_\", \"-\", \".\" and \"+\"")
+    _refuse(frame, wrong, "protocol is {protocol!r}, which cannot be part of a file name; expected letters, digits, "
+                          "_, -, . and +")
     _refuse(frame, ok & ~np.isfinite(value), "status is ok, but value is {value}; an ok row has a finite value "
                                              "(a cell that gave none is failed or not_applicable, with a reason)")
     _refuse(frame, ~ok & value.notna(), "status is {status}, but there is a value ({value}); leave it empty")

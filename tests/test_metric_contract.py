@@ -1,4 +1,4 @@
-"""What every registered metric must do, ours or a user's: one test, (clause x metric). The clauses are check-metric's."""
+"""What every registered metric must do, ours or a user's: one test, (clause x metric), of ``check-metric``."""
 
 from __future__ import annotations
 

@@ -101,7 +101,8 @@ class Uncounted(Pixels):
         raise RuntimeError("who knows")
 '''
 GOOD = ("own-single", "own-pair", "own-images")
-BAD = {"divides": "ZeroDivisionError: division by zero", "only-chance": "chance of only-chance (plain): KeyError: 'no chance'",
+BAD = {"divides": "ZeroDivisionError: division by zero",
+       "only-chance": "chance of only-chance (plain): KeyError: 'no chance'",
        "no-number": "no-number (raw): the value is nan", "blind": "measure returns a list", "uncounted": "who knows"}
 
 

@@ -62,16 +62,28 @@ WRONG_METHODS = {
     "a field without default": ("n_samples: int = 10", "n_samples: int", "every field needs a default"),
     "a keyword without default": (
         "(frozen=True)\nclass Mine(DirectionMethod):",
-        "(frozen=True, kw_only=True)\nclass Base(DirectionMethod):\n    x: int\n\n    def discover(self, generator, context):"
-        "\n        return None\n\n\n@dataclass(frozen=True)\nclass Mine(Base):", "the field x needs a default"),
+        "(frozen=True, kw_only=True)\nclass Base(DirectionMethod):\n    x: int\n\n    def discover(self, generator, "
+        "context):\n        return None\n\n\n@dataclass(frozen=True)\nclass Mine(Base):",
+        "the field x needs a default"),
     "a default that is shared": ("n_samples: int = 10", "n_samples: list = []", "mutable default"),
-    "a default that is no plain value": ("n_samples: int = 10", "n_samples: object = object()", "the default of n_samples"),
-    "a constructor that refuses": ("    def discover", "    def __post_init__(self):\n        raise ValueError('never')\n\n"
-                                   "    def discover", "Mine() with its defaults fails: ValueError: never (strange.py:15)"),
-    "needs as one text": (NAMED, NAMED + '    needs: ClassVar = "extractor"\n', "needs is 'extractor', expected a tuple"),
-    "needs that nobody has": (NAMED, NAMED + '    needs: ClassVar = ("oracle",)\n', 'needs has "oracle", expected some of'),
-    "a flag that is none": (NAMED, NAMED + '    deterministic: ClassVar = "yes"\n', "deterministic is 'yes', expected True"),
-    "a margin in percent": (NAMED, NAMED + "    beats_random_by: ClassVar = 30\n", "beats_random_by is 30, expected a number"),
+    "a default that is no plain value": (
+        "n_samples: int = 10", "n_samples: object = object()",
+        "the default of n_samples"),
+    "a constructor that refuses": (
+        "    def discover", "    def __post_init__(self):\n        raise ValueError('never')\n\n    def discover",
+        "Mine() with its defaults fails: ValueError: never (strange.py:15)"),
+    "needs as one text": (
+        NAMED, NAMED + '    needs: ClassVar = "extractor"\n',
+        "needs is 'extractor', expected a tuple"),
+    "needs that nobody has": (
+        NAMED, NAMED + '    needs: ClassVar = ("oracle",)\n',
+        'needs has "oracle", expected some of'),
+    "a flag that is none": (
+        NAMED, NAMED + '    deterministic: ClassVar = "yes"\n',
+        "deterministic is 'yes', expected True"),
+    "a margin in percent": (
+        NAMED, NAMED + "    beats_random_by: ClassVar = 30\n",
+        "beats_random_by is 30, expected a number"),
     "steps as a text": ("n_samples: int = 10", 'n_steps: str = "many"', "steps fails: ValueError"),
     "images that raise": ("    def discover", "    def images(self):\n        return 1 / 0\n\n    def discover",
                           "images() fails: ZeroDivisionError: division by zero (strange.py:15)"),
@@ -92,10 +104,14 @@ WRONG_METRICS = {
     "an index of one GAN": ('("plain",)', '("by-index",)', 'ends in "index"'),
     "a name that is no file": ('"strange"', '"a/b"', 'the name "a/b" cannot be part of a file name'),
     "no name": ('"strange"', '""', "ignored: it has no name"),
-    "bounds the wrong way round": (FIRST, FIRST + "\n    bounds = (1.0, 0.0)", "bounds is (1.0, 0.0), expected two numbers"),
+    "bounds the wrong way round": (
+        FIRST, FIRST + "\n    bounds = (1.0, 0.0)",
+        "bounds is (1.0, 0.0), expected two numbers"),
     "bounds of one number": (FIRST, FIRST + "\n    bounds = (1.0,)", "expected two numbers"),
     "bounds that are not numbers": (FIRST, FIRST + '\n    bounds = ("0", float("nan"))', "expected two numbers"),
-    "better that is no flag": (FIRST, FIRST + '\n    higher_is_better = "up"', "higher_is_better is 'up', expected True"),
+    "better that is no flag": (
+        FIRST, FIRST + '\n    higher_is_better = "up"',
+        "higher_is_better is 'up', expected True"),
     "a source that is none": (FIRST, FIRST + "\n    source = None", "source is None, expected a text"),
     "no compute": ("def compute", "def score", "it does not define compute"),
     "a compute without resamples": (", resamples=200", "", "compute cannot be called as compute(inputs, protocol"),
@@ -105,7 +121,7 @@ WRONG_METRICS = {
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """A folder each that counts as ``methods/`` and ``metrics/``: ``folders(package, text)`` writes strange.py there."""
+    """A folder each that counts as ``methods/`` and ``metrics/``: ``folders(package, text)`` writes strange.py."""
     known = set(sys.modules)
 
     def write(package, text):
@@ -156,7 +172,8 @@ def test_list_needs_no_docstring_and_names_what_is_ignored(folders, capsys, docs
 
 
 def test_a_base_class_of_others_needs_no_name(folders):
-    folders(metrics, METRIC.replace("class Mine(Metric)", "class Base(Metric):\n    needs = 'single'\n\n\nclass Mine(Base)"))
+    folders(metrics, METRIC.replace(
+        "class Mine(Metric)", "class Base(Metric):\n    needs = 'single'\n\n\nclass Mine(Base)"))
     found, broken = metric_registry.load_all()
     assert "strange" in found and not broken
 
@@ -170,7 +187,8 @@ def test_who_asks_for_a_wrong_class_by_name_is_told_why(folders):
 
 def test_settings_of_a_metric_of_responses_come_from_the_profile(folders):
     folders(metrics, "from dataclasses import dataclass\n" + METRIC.replace(
-        "class Mine", "@dataclass(frozen=True)\nclass Mine").replace("    def compute", "    depth: int = 3\n\n    def compute"))
+        "class Mine", "@dataclass(frozen=True)\nclass Mine").replace(
+            "    def compute", "    depth: int = 3\n\n    def compute"))
     assert metric_registry.build("strange").depth == 3
     assert metric_registry.build("strange", {"depth": 5}).depth == 5
     with pytest.raises(registry.UnknownName, match='unknown setting "dept"'):

@@ -50,7 +50,8 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "x = F.leaky_relu(x, 0.2)", "x = F.dropout(F.leaky_relu(x, 0.2))",
         "same latent same image", "is dropout on, or noise drawn anew?"),
     "it goes back to training": (
-        "def map(self, z: Tensor) -> Tensor:", "def eval(self):\n        return self\n\n    def map(self, z: Tensor) -> Tensor:",
+        "def map(self, z: Tensor) -> Tensor:",
+        "def eval(self):\n        return self\n\n    def map(self, z: Tensor) -> Tensor:",
         "is frozen and stays as it is", "evaluation mode"),
     "statistics of the batch": (
         "x = F.leaky_relu(x, 0.2)", "x = F.leaky_relu(x, 0.2) - x.mean(dim=0)",
@@ -98,7 +99,8 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "(rows[:, i]))[:, :, None, None])", "(rows[:, 0]))[:, :, None, None])", "every row matters", "row 1 of a"),
     "flat activations": (
         "return self._run(latent, space, self.check_layer(layer))",
-        "return self._run(latent, space, self.check_layer(layer)).flatten(1)", "gives activations", "expected [3, C, H, W]"),
+        "return self._run(latent, space, self.check_layer(layer)).flatten(1)",
+        "gives activations", "expected [3, C, H, W]"),
     "activations under another name": (
         "return self._run(latent, space, self.check_layer(layer))", "return self._run(latent, space, layer)",
         "gives activations", "nowhere"),
@@ -115,7 +117,8 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "gives affine weights", "expected [out, 64]"),
     "one affine weight": (
         "return [self.styles[i].weight.detach() for i in (range(self.n_layers) if chosen is None else chosen)]",
-        "return self.styles[0].weight.detach()", "gives affine weights", "affine_weights returns a Tensor, expected a list"),
+        "return self.styles[0].weight.detach()",
+        "gives affine weights", "affine_weights returns a Tensor, expected a list"),
     "a size that is no number": ("resolution = 32", 'resolution = "32"', "names its sizes", "resolution is '32'"),
     "constant images": (
         "image = torch.tanh(self.to_image(self._run(latent, space, self.layer_names[-1])))",

@@ -48,7 +48,8 @@ def images_of(gan: Generator, latents: Tensor, space: str | None = None, **more:
 def activation_of(gan: Generator, latents: Tensor, layer: str, space: str | None = None) -> Tensor:
     """The activation [N, C, H, W] of ``layer``. Raises Unusable where it is something else."""
     made = ask(f"activations of layer {layer}", lambda: gan.activations(latents, layer, space))
-    return _batch(f"activations of {layer}", made, len(latents), f"[{len(latents)}, C, H, W]", f"the activation {layer} is")
+    n = len(latents)
+    return _batch(f"activations of {layer}", made, n, f"[{n}, C, H, W]", f"the activation {layer} is")
 
 
 def _batch(call: str, made: object, n: int, expected: str, subject: str) -> Tensor:

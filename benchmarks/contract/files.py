@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.contract.report import Fault
 from methods._checks import import_fault, place
 from methods.registry import Faults, sort_classes
 
 
-def classes_of(path: Path, bases: tuple[type, ...], what: str, faults: Faults) -> tuple[list[type], list[str]]:
+def classes_of(path: Path, bases: tuple[type, ...], what: str, faults: Faults) -> tuple[
+        list[type[Any]], list[str]]:
     """(classes that the registry would take, sentences for those that it would not) of a Python file.
 
     The module is called ``checked_<stem>``, and what lies beside the file can be imported.

@@ -12,7 +12,6 @@ import random
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.contract import generator_use, reading
 from benchmarks.contract.asking import N, activation_of, ask, images_of, latents_of
@@ -99,7 +98,7 @@ def moves_with_its_weights(gan: Generator) -> None:
         found = copy.deepcopy(gan).to("meta").synthesize(latents).device
     except Exception as error:  # what a stranger's network cannot do there says nothing, unless it names two devices
         if "device" not in str(error) or "meta" not in str(error) or not isinstance(error, RuntimeError):
-            raise NotApplicable("it cannot be tried without a second device, for its network looks at numbers") from error
+            raise NotApplicable("it cannot be tried without a second device: its network looks at numbers") from error
         raise Fault(f"with weights on another device images cannot be made{where(error)}: "
                     f"{str(error).splitlines()[0]}; a tensor that is no parameter is kept with register_buffer, and "
                     "new ones are made with device=latent.device") from error

@@ -96,10 +96,10 @@ def recovers_planted_factors(case: Case) -> str:
     demand(margin is None or worst >= margin, f"{measured}: better by {worst:.3f} at least, but it says "
            f"beats_random_by = {margin}")
     if margin is None and not case.cls.why_not:
-        raise LeftOut(f"{measured}; say beats_random_by (at most {max(worst, 0):.2f}), which later changes are held to, "
-                      "or in why_not why it is no better")
-    demand(margin is not None or worst < 0.1, f"{measured}: better by {worst:.3f}; say so in beats_random_by instead of "
-           "why_not")
+        raise LeftOut(f"{measured}; say beats_random_by (at most {max(worst, 0):.2f}), which later changes are held "
+                      "to, or in why_not why it is no better")
+    demand(margin is not None or worst < 0.1, f"{measured}: better by {worst:.3f}; say so in beats_random_by instead "
+           "of why_not")
     return measured
 
 

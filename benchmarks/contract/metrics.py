@@ -17,26 +17,27 @@ import torch
 from benchmarks.contract.metric_case import (
     DUPLICATED,
     IDLE,
-    K,
-    M,
     MIXED,
-    N,
     N_COMMON,
     N_MATCH,
     PERFECT,
     WORDS,
+    K,
+    M,
     MetricCase,
+    N,
     arrays_of,
     effects,
     responses,
 )
 from benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from methods.base import NotApplicable
-from metrics.base import Inapplicable, Metric, Score
 from metrics._scores import score_faults
+from metrics.base import Inapplicable, Metric, Score
 from metrics.null import NO_CHANCE, Band, band, null_pairs, null_scores, null_scores_single
 from metrics.responses import Responses
 
+Change = Callable[[Responses, int], Responses]
 RESAMPLES = 40
 SAME = 1e-5  # of the value's size, or of 1: what another order of sums may change
 AMBIGUOUS = ("better than one useless answer and no better than another, so it says something else than how good an "
@@ -47,7 +48,8 @@ RUNS = 3  # of random directions, for chance
 def check_metric(cls: type[Metric]) -> list[Finding]:
     """One finding for each clause that a metric of its kind has."""
     case = MetricCase(cls)
-    return run_checks(clauses_of(case.kind), lambda: case, NotApplicable, basic=(measures_plain_arrays, gives_scores_within_bounds))
+    return run_checks(clauses_of(case.kind), lambda: case, NotApplicable,
+                      basic=(measures_plain_arrays, gives_scores_within_bounds))
 
 
 def clauses_of(kind: str) -> tuple[Callable[[MetricCase], str | None], ...]:
@@ -58,13 +60,14 @@ def clauses_of(kind: str) -> tuple[Callable[[MetricCase], str | None], ...]:
 
 # -- what it is and what it returns ----------------------------------------------------------------------
 def says_what_it_is(case: MetricCase) -> None:
-    if dataclasses.is_dataclass(case.metric):
-        settings = dataclasses.asdict(case.metric)
+    metric: Any = case.metric
+    if dataclasses.is_dataclass(case.cls):
+        settings = dataclasses.asdict(metric)
         try:
             again = json.loads(json.dumps(settings))
         except TypeError as error:
             raise Fault(f"settings must be plain values that a YAML file can hold: {error}") from error
-        demand(type(case.metric)(**again) == case.metric, "its settings do not survive being written down and read "
+        demand(case.cls(**again) == metric, "its settings do not survive being written down and read "
                f"again: {again}")
     if not case.cls.source:
         raise LeftOut("say in `source` which paper and equation it comes from; tables print it")
@@ -89,7 +92,7 @@ def refuses_protocols_that_it_does_not_have(case: MetricCase) -> None:
     try:
         case.score(case.inputs(), "no-such-protocol")
     except ValueError as error:
-        demand("no-such-protocol" in str(error), f"the error for a protocol that it does not have must name it: {error}")
+        demand("no-such-protocol" in str(error), f"the error for a protocol that does not exist must name it: {error}")
     else:
         raise Fault('a protocol that it does not have ("no-such-protocol") is accepted: begin compute with '
                     "self.check_protocol(protocol)")
@@ -107,7 +110,7 @@ def the_interval_contains_the_value(case: MetricCase) -> None:
         if np.isnan(plain.value):
             continue  # said by the clause on bounds
         demand(np.isnan(plain.ci_low) and np.isnan(plain.ci_high), f'protocol "{protocol}": resamples=0 gives an '
-               f"interval, [{plain.ci_low}, {plain.ci_high}]; leave it out (NaN): chance is made of thousands of scores")
+               f"interval, [{plain.ci_low}, {plain.ci_high}]; leave it out (NaN): chance is made of many scores")
         demand(plain.value == full.value, f'protocol "{protocol}": the value is {plain.value} with resamples=0 and '
                f"{full.value} with {RESAMPLES}: chance would be of another score")
         if np.isnan(full.ci_low) and np.isnan(full.ci_high):
@@ -131,8 +134,10 @@ def same_inputs_same_score(case: MetricCase) -> None:
             demand(_random_state() == before, "it changes the global random state: draw from "
                    "np.random.default_rng(inputs.seed)")
     finally:
-        torch.set_rng_state(kept[0]), np.random.set_state(kept[1]), random.setstate(kept[2])
-    demand(scores[0] == scores[1] == scores[2], f"the same inputs give other numbers (value, interval) the second time: "
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+    demand(scores[0] == scores[1] == scores[2], "the same inputs give other numbers (value, interval) the second time: "
            f"{scores[0][:3]}, then {scores[1 if scores[1] != scores[0] else 2][:3]}; draw from "
            "np.random.default_rng(inputs.seed), and keep nothing between calls")
 
@@ -163,7 +168,7 @@ def what_is_undefined_is_inapplicable(case: MetricCase) -> None:
 
 def directions_order_does_not_matter(case: MetricCase) -> None:
 
-    def shuffled(protocol: str) -> Callable[[Responses, int], Responses]:
+    def shuffled(protocol: str) -> Change:
         def apply(one: Responses, side: int) -> Responses:
             rng = np.random.default_rng(side)
             if not protocol.endswith("index"):
@@ -179,7 +184,7 @@ def signs_do_not_matter(case: MetricCase) -> None:
     if not case.sign_free:
         raise NotApplicable("all of its protocols are as published, and may depend on the signs of directions")
 
-    def flipped(protocol: str) -> Callable[[Responses, int], Responses]:
+    def flipped(protocol: str) -> Change:
         def apply(one: Responses, side: int) -> Responses:
             ks = np.random.default_rng(side).random(K) < 0.5
             plus, minus = (np.where(ks[:, None, None], a, b) for a, b in ((one.minus, one.plus), (one.plus, one.minus)))
@@ -193,7 +198,7 @@ def signs_do_not_matter(case: MetricCase) -> None:
 def latents_order_does_not_matter(case: MetricCase) -> None:
     """Within the matching half, and within the other."""
 
-    def shuffled(protocol: str) -> Callable[[Responses, int], Responses]:
+    def shuffled(protocol: str) -> Change:
         def apply(one: Responses, side: int) -> Responses:
             rng = np.random.default_rng(side)
             rows = np.concatenate([rng.permutation(N_MATCH), N_MATCH + rng.permutation(N - N_MATCH)])
@@ -253,7 +258,7 @@ def works_through_chance(case: MetricCase) -> str:
                     for s in (0, 1)]
             scores = null_scores_single(case.metric, protocol, runs[0], case.single(runs[0][0])) \
                 if case.kind == "single" else null_scores(case.metric, protocol, null_pairs(
-                    *runs, case.pair(runs[0][0], runs[1][0])))
+                    runs[0], runs[1], case.pair(runs[0][0], runs[1][0])))
             found = band({tuple("ab"[:scores.ndim]): scores}, case.cls.bounds)
         demand(np.isnan(found.mean) or found.low <= found.mean <= found.high or np.isnan(found.low),
                f'protocol "{protocol}": chance is {found.mean} in a band of [{found.low}, {found.high}]')
@@ -299,8 +304,7 @@ def _gain(case: MetricCase, one: float, other: float) -> float:
     return (one - other) * (1 if case.cls.higher_is_better else -1)
 
 
-def _unmoved(case: MetricCase, protocols: tuple[str, ...], change: Callable[[str], Callable[[Responses, int], Responses]],
-             what: str) -> None:
+def _unmoved(case: MetricCase, protocols: tuple[str, ...], change: Callable[[str], Change], what: str) -> None:
     for protocol in protocols:
         inputs: Any = case.inputs(MIXED)
         try:
@@ -309,8 +313,8 @@ def _unmoved(case: MetricCase, protocols: tuple[str, ...], change: Callable[[str
             continue
         if np.isnan(usual):
             continue  # said by the clause on bounds
-        demand(abs(usual - other) <= SAME * max(1.0, abs(usual)), f'protocol "{protocol}": the score is {usual:.6g}, and '
-               f"{other:.6g} where {what}")
+        demand(abs(usual - other) <= SAME * max(1.0, abs(usual)), f'protocol "{protocol}": the score is {usual:.6g}, '
+               f"and {other:.6g} where {what}")
 
 
 def _odd_inputs(case: MetricCase) -> dict[str, Any]:
@@ -319,7 +323,8 @@ def _odd_inputs(case: MetricCase) -> dict[str, Any]:
     whole, none = effects(MIXED), effects(IDLE)
     still = responses(whole, 3)
     still = Responses(*(np.where(np.arange(M) == 0, 1.0, part) for part in (still.before, still.plus, still.minus)))
-    odd = {"no direction changes anything": (responses(none, 0, 0.0), {}), "one direction": (responses(whole[:1], 1), {}),
+    odd = {"no direction changes anything": (responses(none, 0, 0.0), {}),
+           "one direction": (responses(whole[:1], 1), {}),
            "one attribute": (responses(whole[:, :1], 2), {}), "an attribute that never varies": (still, {}),
            "no attribute is readable": (responses(whole, 4), {"readable": [False] * M})}
     if case.kind == "single":
@@ -346,4 +351,4 @@ def _numbers(case: MetricCase, inputs: Any) -> list[float]:
 
 
 def _random_state() -> tuple[bytes, bytes, object]:
-    return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate()
+    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()).encode(), random.getstate()

@@ -79,8 +79,8 @@ def run_checks(checks: Iterable[Callable[[Any], str | None]], make: Callable[[],
         if told:
             finding = Finding(finding.check, UNTRIED, f"first mend what is said of: {told[0]}")
         elif finding.follows and lame:
-            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)}); here it led "
-                              f"to: {finding.sentence}")
+            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)}); here it "
+                              f"led to: {finding.sentence}")
         findings.append(finding)
         if finding.status == WRONG and check in tuple(basic):
             lame.append(finding.check)

@@ -5,7 +5,7 @@ SUITE = '''\
 suite: NAME
 version: 1                       # raise it when a number may change: versions never mix in one table
 title: Say in one line what is compared
-zoo: mini                        # the nine small GANs that come along; or your own zoo.yaml, or generators: {name: file}
+zoo: mini                        # the nine small GANs that come along; or your zoo.yaml, or generators: {name: file}
 oracle: scorer                   # reads attributes and scores; without one, directions are found and drawn only
 teacher: teacher                 # what supervised methods learn from; never the oracle that scores
 gans: [full, no_hats, no_glasses]
