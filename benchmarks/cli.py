@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_run, cli_store, cli_zoo
+from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_new, cli_run, cli_store, cli_zoo
 from benchmarks.cli_examples import epilog
 from benchmarks.command import program
 from benchmarks.version import version_line
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "run": cli_run.add_run, "list": cli_run.add_list, "show": cli_run.add_show, "check": cli_run.add_check,
     "store": cli_store.add_store,
     "check-generator": cli_check.add_check_generator, "check-method": cli_check.add_check_method,
+    "check-metric": cli_check.add_check_metric, "new": cli_new.add_new,
     "zoo": cli_zoo.add_zoo, "train-zoo": cli_zoo.add_train_zoo, "train-oracle": cli_zoo.add_train_oracle,
     "inspect-checkpoint": cli_checkpoints.add_inspect, "convert": cli_checkpoints.add_convert,
     "synthesize": cli_checkpoints.add_synthesize, "audit": cli_audit.add_audit,

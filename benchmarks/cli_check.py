@@ -1,9 +1,14 @@
-"""The commands that try other people's code: ``check-generator`` and ``check-method``."""
+"""The commands that try other people's code: ``check-generator``, ``check-method`` and ``check-metric``."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.contract.report import Finding
 
 
 def add_check_generator(commands) -> None:
@@ -27,14 +32,15 @@ def check_generator(args: argparse.Namespace) -> int:
         generator.label = args.label or 0
     spaces = f"z of {generator.latent_dim}" + f", w of {generator.w_dim}" * bool(generator.w_dim)
     print(f"{type(generator).__name__}: {spaces}; images of {generator.resolution} pixels; activations "
-          f"{', '.join(generator.layer_names)}")
+          f"{', '.join(map(str, generator.layer_names))}")
     return _show(check(generator, source_of(args.spec, generator), args.long))
 
 
 def add_check_method(commands) -> None:
     """``check-method``: the contract of direction methods."""
     p = commands.add_parser("check-method", help="try a method of yours on a tiny generator, and say what is wrong")
-    p.add_argument("file", type=Path, metavar="FILE", help="a Python file with a DirectionMethod or PairedMethod in it")
+    p.add_argument("subject", metavar="FILE|NAME", help="a Python file with a DirectionMethod or PairedMethod in it, "
+                   "or a method's name")
     _add_long(p, "a training whose test_params say no n_steps")
     p.set_defaults(function=check_method)
 
@@ -42,17 +48,50 @@ def add_check_method(commands) -> None:
 def check_method(args: argparse.Namespace) -> int:
     """Prints a finding for each check of each method in the file; returns 1 if something is wrong."""
     from benchmarks.contract import methods
-    from benchmarks.contract.case import classes_of
+    from methods import registry
+    from methods.base import DirectionMethod, PairedMethod
+
+    return _check_all(args.subject, (DirectionMethod, PairedMethod), "method", registry,
+                      "on a generator with known directions", lambda cls: methods.check_method(cls, args.long))
+
+
+def add_check_metric(commands) -> None:
+    """``check-metric``: the contract of metrics."""
+    p = commands.add_parser("check-metric", help="try a metric of yours on answers whose worth is known")
+    p.add_argument("subject", metavar="FILE|NAME", help="a Python file with a Metric in it, or a metric's name")
+    p.set_defaults(function=check_metric)
+
+
+def check_metric(args: argparse.Namespace) -> int:
+    """Prints a finding for each check of each metric in the file; returns 1 if something is wrong."""
+    from benchmarks.contract import metrics
+    from metrics import registry
+    from metrics.base import Metric
+
+    return _check_all(args.subject, (Metric,), "metric", registry, "on answers whose worth is known",
+                      metrics.check_metric)
+
+
+def _check_all(subject: str, bases: tuple[type, ...], what: str, registry: Any, where: str,
+               check: Callable[[Any], list[Finding]]) -> int:
+    """Checks the classes that ``subject`` means: those in a Python file, or the one of that name."""
+    from benchmarks.contract.files import classes_of
     from benchmarks.contract.report import Fault
 
-    try:
-        found = classes_of(args.file)
-    except Fault as fault:
-        raise ValueError(str(fault)) from fault
-    codes = []
+    wrong: list[str] = []
+    if subject.endswith(".py") or "/" in subject or Path(subject).exists():
+        try:
+            found, wrong = classes_of(Path(subject), bases, what, registry.faults_of)
+        except Fault as fault:
+            raise ValueError(str(fault)) from fault
+    else:
+        found = [registry.get(subject)]
+    for sentence in wrong:
+        print(f"not a {what} that can be used: {sentence}")
+    codes = [1] if wrong else []
     for cls in found:
-        print(f"{cls.name} ({cls.__name__}) on a generator with known directions:")
-        codes.append(_show(methods.check_method(cls, args.long)))
+        print(f"{cls.name} ({cls.__name__}) {where}:")
+        codes.append(_show(check(cls)))
     return max(codes)
 
 
@@ -60,9 +99,10 @@ def _add_long(p: argparse.ArgumentParser, where: str) -> None:
     p.add_argument("--long", action="store_true", help=f"also what takes minutes or more on {where}")
 
 
-def _show(findings) -> int:
+def _show(findings: list[Finding]) -> int:
     for finding in findings:
         print(finding)
-    wrong = sum(finding.status == "wrong" for finding in findings)
-    print(f"{wrong} of {len(findings)} checks found something wrong" if wrong else "nothing is wrong")
+    wrong, unsaid = (sum(finding.status == status for finding in findings) for status in ("wrong", "left out"))
+    verdict = f"{wrong} of {len(findings)} checks found something wrong" if wrong else "nothing is wrong"
+    print(verdict + f", {unsaid} {'thing is' if unsaid == 1 else 'things are'} left out" * bool(unsaid))
     return 1 if wrong else 0

@@ -19,6 +19,7 @@ from benchmarks.command import program
 from benchmarks.config import ConfigError, Entry
 from benchmarks.job import Job
 from methods import registry
+from methods._checks import first_line
 from metrics import registry as metric_registry
 from oracles import registry as extractors
 from results import places
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs a suite; returns 1 if a cell failed."""
     if args.offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    from benchmarks import failures
     from benchmarks.judging import check_gans
     from benchmarks.plan import Plan  # torch is imported only by the commands that need it
     from benchmarks.runner import run as run_cells
@@ -102,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
             _tables(out, rows, cells, made_by)
             print(f"{sheets} traversal sheets in {out / 'sheets'}")
     failed = [r for r in records if r["status"] == "failed"]
-    for record in failed:
-        print(f"failed: {record['cell']}: {record['reason']}", file=sys.stderr)
+    for line in failures.write(records, out):
+        print(line, file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(records)} cells failed; the same command tries them again", file=sys.stderr)
     return 1 if failed else 0
@@ -214,7 +216,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
                    intfmt=","))
     to_make, whole = plan.images(ids)
     print(f"images: {to_make:,} to synthesise of {whole:,}")
-    for file, why in registry.load_all()[1].items():
+    for file, why in (registry.load_all()[1] | metric_registry.load_all()[1]).items():
         print(f"not loaded: {file}: {why}")
 
 
@@ -318,7 +320,7 @@ def list_all(args: argparse.Namespace) -> int:
                                   ("extractors", extractors.load_all())):
         print(f"{what}:")
         for name, cls in found.items():
-            print(f"  {name:20} {(cls.__doc__ or '').strip().splitlines()[0]}")
+            print(f"  {name:20} {first_line(cls)}")
         for file, why in broken.items():
             print(f"  not loaded: {file}: {why}")
     return 0

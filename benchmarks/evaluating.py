@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from benchmarks.config import Entry
 from benchmarks.latents import evaluation_latents
-from benchmarks.scoring import Scorer
+from benchmarks.scoring import UNSAID, Blamed, MetricsFailed, Scorer, blaming
 from benchmarks.workbench import Progress, Workbench
 from methods.base import Context
 from metrics import registry
+from metrics._scores import MetricError, checked
 from metrics.base import Inapplicable
-from metrics.effect import Effect
 from metrics.generator import GeneratorInputs, GeneratorMetric, Measured
+from metrics.null import NO_CHANCE
 from results.store import Step
 
 
@@ -26,11 +29,20 @@ class Evaluator:
     def __init__(self, bench: Workbench, scorer: Scorer) -> None:
         self.bench, self.job, self.scorer = bench, bench.job, scorer
         built = (registry.build(name, self.job.profile.metrics.get(name)) for name in self.job.suite.metrics)
-        self.metrics: dict[str, GeneratorMetric] = {m.name: m for m in built if m.needs == "generator"}
+        self.metrics: dict[str, GeneratorMetric] = {m.name: cast(GeneratorMetric, m) for m in built
+                                                    if m.needs == "generator"}
 
-    def settings(self, metric: str) -> dict:
+    def settings(self, metric: str) -> dict[str, Any]:
         """The metric's sizes and settings under this profile."""
-        return asdict(self.metrics[metric])
+        chosen = self.metrics[metric]
+        return asdict(chosen) if is_dataclass(chosen) else {}
+
+    def images(self, metric: str, k: int, n: int) -> int:
+        """What the metric says of its images; 0 where it cannot say, which its cells will tell of."""
+        try:
+            return int(self.metrics[metric].images(k, n))
+        except Exception:  # a stranger's code may raise anything, and a plan is no place to fail for one metric
+            return 0
 
     def step(self, metric: str, entry: Entry, gan: str, seed: int) -> Step:
         """What one metric sees of the directions that a method found on one GAN."""
@@ -40,7 +52,7 @@ class Evaluator:
             "metric": metric, "settings": self.settings(metric), "gan": self.bench.zoo.hash(gan), "n": n, "seed": seed,
             "directions": self.bench.directions_step(entry, (gan,), seed).key, "alpha": self.job.suite.alpha,
             "chunk": self.job.profile.chunk}, self.bench.versions,
-            chosen.images(self.job.method(entry).n_directions, n))
+            self.images(metric, self.job.method(entry).n_directions, n))
 
     def measured(self, metric: str, entry: Entry, gan: str, seed: int, progress: Progress | None = None) -> Measured:
         """The arrays of ``step``."""
@@ -52,29 +64,34 @@ class Evaluator:
             context = Context(seed=seed, chunk=self.job.profile.chunk, checkpoint=self.bench.store.checkpoint(step),
                               progress=progress or (lambda done, total: None))
             inputs = GeneratorInputs(generator, directions, latents, self.job.suite.alpha, context)
-            np.savez(folder / "measured.npz", **self.metrics[metric].measure(inputs))
+            chosen = self.metrics[metric]
+            chosen.images(len(directions), len(latents))  # fails here, and not in the plan
+            np.savez(folder / "measured.npz", **_arrays(chosen.measure(inputs)))
 
         with np.load(self.bench.store.make(step, build) / "measured.npz", allow_pickle=False) as file:
             return Measured({name: file[name] for name in file.files}, seed)
 
     def rows(self, metric: str, entry: Entry, gan: str, seed: int, progress: Progress | None = None) -> list[dict]:
-        """One row a protocol."""
+        """One row a protocol. Raises MetricsFailed where some of them fail; it has all rows."""
         chosen, effect = self.metrics[metric], math.nan
         seen = self.measured(metric, entry, gan, seed, progress)
         if self.bench.oracle:
-            responses = self.scorer._single(self.bench.responses(entry, (gan,), 0, seed), seed)
-            effect = Effect().compute(responses, "headline", 0).value
-        rows = []
+            effect = self.scorer.effect(self.bench.responses(entry, (gan,), 0, seed), seed)
+        rows: list[dict] = []
+        errors: list[Exception] = []
         for row in self.failed_rows(metric, entry, gan, seed, "ok", ""):
             try:
-                score = chosen.compute(seen, row["protocol"], self.job.profile.bootstrap)
+                with blaming(chosen, f"{metric} ({row['protocol']})"):
+                    score = checked(chosen, chosen.compute(seen, row["protocol"], self.job.profile.bootstrap))
+                    null = chosen.chance(seen, row["protocol"]) if hasattr(chosen, "chance") else NO_CHANCE
+                    rows.append(Scorer.full_row(row | {"effect": effect}, score, null))
             except Inapplicable as reason:
-                rows.append(row | {"status": "not_applicable", "reason": str(reason)})
-                continue
-            null = chosen.chance(seen, row["protocol"])
-            rows.append(row | {"value": score.value, "ci_low": score.ci_low, "ci_high": score.ci_high, "n": score.n,
-                               "chance": null.mean, "chance_low": null.low, "chance_high": null.high,
-                               "effect": effect, "details": score.details})
+                rows.append(row | {"status": "not_applicable", "reason": str(reason) or UNSAID})
+            except Blamed as blamed:
+                errors.append(blamed.error)
+                rows.append(row | {"status": "failed", "reason": str(blamed.error)})
+        if errors:
+            raise MetricsFailed(errors, rows)
         return rows
 
     def failed_rows(self, metric: str, entry: Entry, gan: str, seed: int, status: str, reason: str) -> list[dict]:
@@ -82,3 +99,14 @@ class Evaluator:
         facts = self.scorer._facts(entry, (gan,), seed)
         return [self.scorer.empty_row(facts | {"metric": metric, "protocol": p}, status, reason)
                 for p in self.metrics[metric].protocols]
+
+
+def _arrays(measured: Any) -> dict[str, np.ndarray]:
+    """What ``measure`` returned, if it is {name: array of numbers}. Raises MetricError."""
+    if not isinstance(measured, Mapping) or not all(isinstance(name, str) for name in measured):
+        raise MetricError(f"measure returns a {type(measured).__name__}, expected {{name: array}}")
+    arrays = {name: np.asarray(value) for name, value in measured.items()}
+    objects = [name for name, value in arrays.items() if value.dtype == object]
+    if objects:
+        raise MetricError(f"measure: {', '.join(objects)} are no arrays of numbers")
+    return arrays

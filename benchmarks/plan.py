@@ -141,7 +141,7 @@ class Plan:
         cells = [*((g,) for g in self.job.all_gans), *self.job.ordered_pairs()] if self.bench.oracle else ()
         for gans in cells:
             yield Cell(f"chance/{'-'.join(gans)}", "chance", gans, needs=tuple(f"bank/{g}" for g in gans),
-                       steps=(self.scorer.chance_step(gans),), weight=200)
+                       steps=self.scorer.chance_steps(gans), weight=200)
 
     def _score(self):
         for entry in self.job.suite.methods:

@@ -17,6 +17,8 @@ import pandas as pd
 
 from benchmarks.judging import judge_name
 from benchmarks.version import __version__, commit
+from metrics.pair import PairMetric
+from metrics.single import SingleMetric
 from results.nulls import write_nulls
 from results.rows import COLUMNS, make_rows, write_rows
 from results.store import write_atomically
@@ -128,8 +130,8 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
     write_rows(frame, out / "rows.csv")
     write_atomically(out / "cells.csv", cells.to_csv(index=False))
     write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))
-    done = {record["cell"] for record in records if record["status"] == "ok"}
-    write_nulls({cell.gans: {name: null["scores"] for name, null in plan.scorer.chance(cell.gans).items()}
+    done = {record["cell"] for record in records if record["status"] == "ok" or record.get("partial")}
+    write_nulls({cell.gans: {name: null["scores"] for name, null in plan.scorer.stored_chance(cell.gans).items()}
                  for cell in plan.cells.values() if cell.kind == "chance" and cell.id in done}, out)
     return frame, cells, absent
 
@@ -167,7 +169,9 @@ def _config(job: Job, plan: Plan, row: dict, record: dict) -> dict:
     """Everything about a row that has no column: strength, split, sign handling, sizes and hashes."""
     entry = next(e for e in job.suite.methods if (e.name, e.variant) == (row["method"], row["variant"]))
     published = row["protocol"].startswith("published")
-    own = {}
+    own: dict = {}
+    if not isinstance(plan.scorer.metrics.get(row["metric"]), SingleMetric | PairMetric):
+        own = {"split": "the metric's own", "sign": "the metric's own", "changes": "the metric's own"}
     if row["metric"] in plan.evaluator.metrics:
         own = {"split": "none", "sign": "both", "changes": "images", "metric": plan.evaluator.settings(row["metric"])}
     return {"alpha": job.suite.alpha, "split": "none" if published else job.profile.latents.model_dump(),

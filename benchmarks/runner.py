@@ -17,9 +17,10 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.cpu import use_one_thread
+from benchmarks.failures import mark, one_line, trace_of
 from benchmarks.job import Job
 from benchmarks.plan import Cell, Plan
-from benchmarks.scoring import Scorer
+from benchmarks.scoring import MetricsFailed, Scorer
 from benchmarks.workbench import Workbench
 from methods.base import NotApplicable
 from results.store import write_atomically
@@ -38,17 +39,23 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
     """
     start, images = time.perf_counter(), plan.images([cell.id])[0]
     cached, rows, status, reason = plan.is_cached(cell), [], "ok", ""
+    errors: list[BaseException] = []
+    because, partial = "", False
     try:
         if failed:
             first = next(iter(failed.values()))
-            status, reason = first["status"], first["reason"]
+            status, reason, because = first["status"], first["reason"], first["cell"]
         else:
             rows = _do(plan, cell, progress)
     except NotApplicable as error:
         status, reason = "not_applicable", str(error)
-    except Exception as error:  # a failing cell must not take the run down
-        status, reason = "failed", f"{type(error).__name__}: {error}".replace("\n", " ")
-    if status != "ok" and cell.kind == "score":
+    except MetricsFailed as error:  # the others' rows are there
+        status, reason, partial, errors, rows = "failed", str(error), True, error.errors, error.rows
+    except (Exception, SystemExit) as error:  # a failing cell must not take the run down
+        status, reason, errors = "failed", one_line(error), [error]
+    if partial:
+        pass  # all rows are there
+    elif status != "ok" and cell.kind == "score":
         rows = plan.scorer.failed_rows(cell.entry, cell.gans, cell.seed, status, reason, cell.reverse)
     elif status != "ok" and cell.kind == "evaluate":
         rows = plan.evaluator.failed_rows(cell.metric, cell.entry, *cell.gans, cell.seed, status, reason)
@@ -57,7 +64,8 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
             "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status,
             "reason": reason, "cached": cached, "images": images if status == "ok" else 0,
             "seconds": _seconds(plan, cell) if status == "ok" else round(time.perf_counter() - start, 3),
-            "artifact": "; ".join(f"{s.kind}/{s.key}" for s in cell.steps), "rows": rows}
+            "artifact": "; ".join(f"{s.kind}/{s.key}" for s in cell.steps), "rows": rows, "because": because,
+            "partial": partial, "errors": [trace_of(error) for error in errors]}
 
 
 def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
@@ -97,11 +105,14 @@ def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[R
     """
     runner = _run_here if workers == 1 else _run_apart
     records: dict[str, Record] = {}
+    told: set[str] = set()
     for record in runner(job, plan, ids, workers):
         records[record["cell"]] = record
         write_atomically(out / "cells" / f"{record['cell']}.json", json.dumps(record))
-        if record["status"] == "failed":
-            tqdm.write(f"failed: {record['cell']}: {record['reason']}")
+        for trace in record["errors"]:
+            if mark(trace) not in told:  # once; how often it came is said at the end
+                told.add(mark(trace))
+                tqdm.write(f"failed: {record['cell']}: {trace['line']}")
     return [records[i] for i in ids]
 
 
@@ -116,9 +127,10 @@ def _bar(plan: Plan, ids: list[str]) -> tqdm:
 
 def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record]:
     # A cell of pools is for all extractors at once: where one has failed, each cell that needs a pool makes its own,
-    # so that only those of the broken extractor fail, with its reason.
-    return {n: done[n] for n in cell.needs
-            if n in done and done[n]["status"] != "ok" and plan.cells[n].kind != "pool"}
+    # so that only those of the broken extractor fail, with its reason. Chance that only some metrics lack (partial)
+    # is theirs to lack.
+    return {n: done[n] for n in cell.needs if n in done and done[n]["status"] != "ok"
+            and plan.cells[n].kind != "pool" and not done[n]["partial"]}
 
 
 def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:

@@ -4,23 +4,66 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
 
 from benchmarks.config import Entry
 from benchmarks.job import Pair
 from benchmarks.judging import judge_name
 from benchmarks.workbench import Workbench
+from methods._checks import one_line
 from methods.base import NotApplicable
 from metrics import registry
+from metrics._scores import MetricError, checked
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics.effect import Effect
-from metrics.null import band, null_pairs, null_scores, null_scores_single
+from metrics.null import Band, band, null_pairs, null_scores, null_scores_single
+from metrics.responses import Responses
 from results.rows import COLUMNS
 from results.store import Step
 
+UNSAID = "the metric says that the score does not exist, and not why"
 VARIES, ABSENT = 0.05, 0.01  # minority shares in the data that make an attribute vary, and be absent (DESIGN.md)
+
+
+class Blamed(Exception):
+    """A metric raised ``error``: its own rows fail, and no other's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def blaming(metric: Metric, doing: str) -> Iterator[None]:
+    """Turns whatever a metric's code raises into ``Blamed``, with its name; ``Inapplicable`` goes on as it is."""
+    try:
+        yield
+    except Inapplicable:
+        raise
+    except (Exception, SystemExit) as error:
+        named = MetricError(f"{doing}: {error if isinstance(error, MetricError) else one_line(error)}")
+        named.__cause__ = error
+        raise Blamed(named) from error
+
+
+class MetricsFailed(RuntimeError):
+    """Some metrics raised, or returned what is no score; what the others gave is kept.
+
+    Attributes:
+        errors: the exceptions, one a metric and protocol that failed.
+        rows: of the cell, those of the failed metrics among them; empty for chance.
+    """
+
+    def __init__(self, errors: Sequence[Exception], rows: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__("; ".join(dict.fromkeys(map(str, errors))))
+        self.errors, self.rows = list(errors), list(rows)
 
 
 class Scorer:
@@ -28,8 +71,9 @@ class Scorer:
 
     def __init__(self, bench: Workbench) -> None:
         self.bench, self.job = bench, bench.job
-        self.metrics = {name: registry.build(name) for name in self.job.suite.metrics
-                        if registry.get(name).needs != "generator"}  # those are the Evaluator's
+        self.metrics: dict[str, Metric] = {name: registry.build(name, self.job.profile.metrics.get(name))
+                                           for name in self.job.suite.metrics
+                                           if registry.get(name).needs != "generator"}  # those are the Evaluator's
 
     # -- which attributes a pair is asked for -------------------------------------------------------------
     def missing(self, pair: Pair) -> tuple[int, ...]:
@@ -69,20 +113,24 @@ class Scorer:
         """The suite's metrics of one kind; for a pair the other way round only those that depend on the order."""
         return [m for m in self.metrics.values() if m.needs == needs and (m.ordered or not reverse)]
 
-    def _common_inputs(self) -> dict:
-        return {"metrics": sorted(self.metrics), "match": self.job.profile.latents.match,
-                "oracle": self.bench._marks["oracle"]}
+    def _common_inputs(self, metrics: Sequence[Metric]) -> dict[str, Any]:
+        settings: dict[str, Any] = {m.name: asdict(cast(Any, m)) for m in metrics if is_dataclass(m)}
+        return {"metrics": sorted(m.name for m in metrics), "match": self.job.profile.latents.match,
+                "oracle": self.bench._marks["oracle"], **({"settings": settings} if settings else {})}
 
-    @property
-    def _modules(self) -> tuple[str, ...]:
-        return ("metrics.null", "metrics.statistics", *(type(m).__module__ for m in self.metrics.values()))
+    @staticmethod
+    def _modules(metrics: Sequence[Metric]) -> tuple[str, ...]:
+        return ("metrics.null", "metrics.statistics", *(type(m).__module__ for m in metrics))
 
     # -- chance ---------------------------------------------------------------------------------------------
-    def chance_step(self, gans: tuple[str, ...]) -> Step:
-        """Chance levels of a pair, or of one GAN."""
+    def chance_steps(self, gans: tuple[str, ...]) -> tuple[Step, ...]:
+        """Chance levels of a pair, or of one GAN: a step a metric, so that one that fails is missed alone."""
+        return tuple(self._chance_step(metric, gans) for metric in self.wanted("pair" if len(gans) == 2 else "single"))
+
+    def _chance_step(self, metric: Metric, gans: tuple[str, ...]) -> Step:
         extra = {"missing": self.missing(gans), "excluded": self.excluded(gans), **self._silence(gans),
                  "n_common": self.job.suite.n_common} if len(gans) == 2 else {}
-        return Step("chance", self._modules, {**self._common_inputs(), **extra,
+        return Step("chance", self._modules([metric]), {**self._common_inputs([metric]), **extra,
                     "runs": [[step.key for step in self.bench.bank_steps(g)] for g in gans]}, self.bench.versions)
 
     def _silence(self, gans: tuple[str, ...]) -> dict:
@@ -90,32 +138,63 @@ class Scorer:
         silent = [[gan, key] for gan in gans for key in ("rates", "excludes") if not self.bench.zoo.says(gan, key)]
         return {"not said": silent} if silent else {}
 
-    def chance(self, gans: tuple[str, ...]) -> dict[str, dict]:
-        """{"metric/protocol": {mean, low, high, scores}} of a pair (two names) or of one GAN."""
-        step = self.chance_step(gans)
+    def chance(self, gans: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """{"metric/protocol": {mean, low, high, scores}} of a pair (two names) or of one GAN.
 
-        def build(folder: Path) -> None:
-            banks = [self.bench.bank(g) for g in gans]
-            if len(gans) == 2:
-                template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
-                needs, null = "pair", partial(null_scores, pairs=null_pairs(*banks, template))
+        Raises:
+            MetricsFailed: after all metrics were tried.
+        """
+        found, errors = self._chance(gans)
+        if errors:
+            raise MetricsFailed(list(errors.values()))
+        return found
+
+    def stored_chance(self, gans: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """``chance`` of the metrics whose chance is in the store."""
+        return self._read([step for step in self.chance_steps(gans) if self.bench.store.has(step)])
+
+    def _read(self, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+        files = [self.bench.store.path(step) / "chance.json" for step in steps]
+        return {key: band for file in files for key, band in json.loads(file.read_text(encoding="utf-8")).items()}
+
+    def _chance(self, gans: tuple[str, ...]) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
+        """(chance of the metrics that give one, {metric: why it gives none})."""
+        found: dict[str, dict[str, Any]] = {}
+        errors: dict[str, Exception] = {}
+        nulls = cache(partial(self._nulls, gans))  # shared by the metrics that are not there yet
+        for metric in self.wanted("pair" if len(gans) == 2 else "single"):
+            step = self._chance_step(metric, gans)
+            if not self.bench.store.has(step):
+                nulls()  # before the metric is blamed for anything
+            try:
+                self.bench.store.make(step, partial(self._write_chance, metric, gans, nulls))
+            except Blamed as blamed:
+                errors[metric.name] = blamed.error
             else:
-                template = self._single(banks[0][0], 0)
-                needs, null = "single", partial(null_scores_single, runs=banks[0], template=template)
-            out = {}
-            for metric in self.wanted(needs):
-                for protocol in metric.protocols:
-                    if self.unknown(metric, protocol, gans):
-                        continue
-                    try:
-                        scores = null(metric, protocol)
-                        out[f"{metric.name}/{protocol}"] = {**asdict(band({gans: scores}, metric.bounds)),
-                                                            "scores": scores.tolist()}
-                    except Inapplicable:
-                        continue  # the score itself says why when it is asked for
-            (folder / "chance.json").write_text(json.dumps(out), encoding="utf-8")
+                found |= self._read([step])
+        return found, errors
 
-        return json.loads((self.bench.store.make(step, build) / "chance.json").read_text(encoding="utf-8"))
+    def _nulls(self, gans: tuple[str, ...]) -> Callable[[Metric, str], np.ndarray]:
+        """Gives the null scores of a metric under a protocol."""
+        banks = [self.bench.bank(g) for g in gans]
+        if len(gans) == 2:
+            template = self._pair(banks[0][0], banks[1][0], gans, True, self.job.suite.n_common, 0)
+            return partial(null_scores, pairs=null_pairs(banks[0], banks[1], template))
+        return partial(null_scores_single, runs=banks[0], template=self._single(banks[0][0], 0))
+
+    def _write_chance(self, metric: Metric, gans: tuple[str, ...],
+                      nulls: Callable[[], Callable[[Metric, str], np.ndarray]], folder: Path) -> None:
+        out = {}
+        for protocol in metric.protocols:
+            if self.unknown(metric, protocol, gans):
+                continue
+            with blaming(metric, f"chance of {metric.name} ({protocol})"):
+                scores = nulls()(metric, protocol)
+                if np.isinf(scores).any():
+                    raise MetricError("a score is infinite")
+            out[f"{metric.name}/{protocol}"] = {**asdict(band({gans: scores}, metric.bounds)),
+                                                "scores": scores.tolist()}
+        (folder / "chance.json").write_text(json.dumps(out), encoding="utf-8")
 
     # -- scores ---------------------------------------------------------------------------------------------
     def trained_on(self, entry: Entry, gans: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -129,15 +208,17 @@ class Scorer:
         """All rows of one method on a (reference, client) pair, or on one GAN."""
         sides = [self.bench.responses_step(entry, on, on.index(g), seed).key
                  for g, on in zip(gans, self.trained_on(entry, gans), strict=True)]
-        return Step("scores", self._modules, {
-            **self._common_inputs(), "responses": sides, "chance": self.chance_step(gans).key, "seed": seed,
+        metrics = self.wanted("pair" if len(gans) == 2 else "single")
+        return Step("scores", self._modules(metrics), {
+            **self._common_inputs(metrics), "responses": sides, "seed": seed,
+            "chance": [step.key for step in self.chance_steps(gans)],
             "bootstrap": self.job.profile.bootstrap, "rows": self._facts(entry, gans, seed)}, self.bench.versions)
 
     def score(self, entry: Entry, gans: tuple[str, ...], seed: int, reverse: bool = False) -> list[dict]:
         """The rows; ``reverse`` leaves out what the pair the other way round already says.
 
         Raises:
-            NotApplicable: the suite has no oracle.
+            NotApplicable: the suite has no oracle. MetricsFailed: some metrics did; it has all rows.
         """
         if self.bench.oracle is None:
             raise NotApplicable("scores are made from what an attribute oracle reads, and the suite names none "
@@ -148,35 +229,57 @@ class Scorer:
             method = self.job.method(entry)
             responses = [self.bench.responses(entry, on, on.index(g), seed)
                          for g, on in zip(gans, self.trained_on(entry, gans), strict=True)]
-            effect = sum(Effect().compute(self._single(r, seed), "headline", 0).value for r in responses) / len(gans)
+            effect = float(np.mean([self.effect(r, seed) for r in responses]))
+            inputs: SingleInputs | PairInputs = self._single(responses[0], seed)
             if len(gans) == 2:
-                inputs, needs = self._pair(*responses, gans, method.paired, self.job.suite.n_common, seed), "pair"
-            else:
-                inputs, needs = self._single(*responses, seed), "single"
-            chance, rows = self.chance(gans), []
-            for metric in self.wanted(needs, reverse):
+                inputs = self._pair(responses[0], responses[1], gans, method.paired, self.job.suite.n_common, seed)
+            chance, lacking = self._chance(gans)
+            rows, errors = [], []
+            for metric in self.wanted("pair" if len(gans) == 2 else "single", reverse):
                 for protocol in metric.protocols:
-                    if protocol.endswith("index") and not method.paired:
+                    if len(gans) == 2 and protocol.endswith("index") and not method.paired:
                         continue  # directions found apart do not correspond by index: there is no such row
-                    rows.append(self._row(metric, protocol, inputs, chance, effect, entry, gans, seed))
+                    row = self._facts(entry, gans, seed) | {"metric": metric.name, "protocol": protocol,
+                                                            "effect": effect}
+                    try:
+                        if metric.name in lacking:
+                            raise Blamed(lacking[metric.name])
+                        rows.append(self._row(row, metric, inputs, gans, chance))
+                    except Blamed as blamed:
+                        errors.append(blamed.error)
+                        rows.append(self.empty_row(row, "failed", str(blamed.error)))
+            if errors:
+                raise MetricsFailed(errors, rows)  # nothing of it is stored: the next run tries again
             (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
 
         return json.loads((self.bench.store.make(step, build) / "rows.json").read_text(encoding="utf-8"))
 
-    def _row(self, metric: Metric, protocol: str, inputs, chance: dict, effect: float, entry: Entry,
-             gans: tuple[str, ...], seed: int) -> dict:
-        row = self._facts(entry, gans, seed) | {"metric": metric.name, "protocol": protocol, "effect": effect}
+    def effect(self, responses: Responses, seed: int) -> float:
+        """The effect size of a GAN's directions, NaN where there is none."""
+        try:
+            return Effect().compute(self._single(responses, seed), "headline", 0).value
+        except Inapplicable:
+            return math.nan
+
+    def _row(self, row: dict[str, Any], metric: Metric, inputs: SingleInputs | PairInputs, gans: tuple[str, ...],
+             chance: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        protocol = row["protocol"]
         if why := self.unknown(metric, protocol, gans):
             return self.empty_row(row, "not_applicable", why)
         try:
-            score: Score = metric.compute(inputs, protocol, self.job.profile.bootstrap)
+            with blaming(metric, f"{metric.name} ({protocol})"):
+                score = checked(metric, metric.compute(inputs, protocol, self.job.profile.bootstrap))
         except Inapplicable as reason:
-            return self.empty_row(row, "not_applicable", str(reason))
+            return self.empty_row(row, "not_applicable", str(reason) or UNSAID)
         null = chance.get(f"{metric.name}/{protocol}", {})
+        return self.full_row(row, score, Band(*(null.get(name, math.nan) for name in ("mean", "low", "high"))))
+
+    @staticmethod
+    def full_row(row: dict[str, Any], score: Score, chance: Band) -> dict[str, Any]:
+        """A row with its value, interval and chance level."""
         return row | {"value": score.value, "ci_low": score.ci_low, "ci_high": score.ci_high, "n": score.n,
-                      "chance": null.get("mean", math.nan), "chance_low": null.get("low", math.nan),
-                      "chance_high": null.get("high", math.nan), "status": "ok", "reason": "",
-                      "details": score.details}
+                      "chance": chance.mean, "chance_low": chance.low, "chance_high": chance.high, "status": "ok",
+                      "reason": "", "details": score.details}
 
     def failed_rows(self, entry: Entry, gans: tuple[str, ...], seed: int, status: str, reason: str,
                     reverse: bool = False) -> list[dict]:
@@ -184,7 +287,7 @@ class Scorer:
         paired = self.job.method(entry).paired
         return [self.empty_row(self._facts(entry, gans, seed) | {"metric": m.name, "protocol": p}, status, reason)
                 for m in self.wanted("pair" if len(gans) == 2 else "single", reverse) for p in m.protocols
-                if paired or not p.endswith("index")]
+                if paired or len(gans) == 1 or not p.endswith("index")]
 
     @staticmethod
     def empty_row(facts: dict, status: str, reason: str) -> dict:

@@ -9,12 +9,14 @@ from benchmarks.version import __version__
 from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable, PairedMethod
 from methods.directions import Conditional, Directions, Layerwise, Mlp, Vectors
 from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
+from metrics.generator import GeneratorInputs, GeneratorMetric, Measured
+from metrics.null import Band
 from metrics.pair import PairMetric
 from metrics.responses import Responses
 from metrics.single import SingleMetric
 from oracles.base import AttributeOracle, FeatureExtractor
 
-__all__ = ["AttributeOracle", "Conditional", "Context", "DirectionMethod", "Directions", "DiscoveryError",
-           "FeatureExtractor", "Generator", "Inapplicable", "Layers", "Layerwise", "Metric", "Mlp", "NotApplicable",
-           "PairInputs", "PairMetric", "PairedMethod", "Responses", "Score", "SingleInputs", "SingleMetric", "Vectors",
-           "__version__"]
+__all__ = ["AttributeOracle", "Band", "Conditional", "Context", "DirectionMethod", "Directions", "DiscoveryError",
+           "FeatureExtractor", "Generator", "GeneratorInputs", "GeneratorMetric", "Inapplicable", "Layers", "Layerwise",
+           "Measured", "Metric", "Mlp", "NotApplicable", "PairInputs", "PairMetric", "PairedMethod", "Responses",
+           "Score", "SingleInputs", "SingleMetric", "Vectors", "__version__"]

@@ -11,27 +11,34 @@ import importlib
 import math
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 import methods
+from methods._checks import import_fault, is_text, method_faults, name_faults, place
 from methods.base import DirectionMethod, PairedMethod
 
 NOT_METHODS = frozenset({"base", "directions", "registry"})
 SIZES = ("n_directions", "n_steps", "n_samples", "batch")  # hyperparameters that mean nothing below 1
 Method = DirectionMethod | PairedMethod
 Made = TypeVar("Made")
+Faults = Callable[[Any], list[str]]
 
 
 class UnknownName(ValueError):
     """A name that nothing has; the message names the nearest known one."""
+
+
+def name_only(cls: Any) -> list[str]:
+    """What is wrong with the name, of classes that nothing else is asked of here (generator families)."""
+    return [] if is_text(cls.name) else name_faults(cls.name)
 
 
 def did_you_mean(what: str, name: str, known: list[str]) -> str:
@@ -45,40 +52,66 @@ def did_you_mean(what: str, name: str, known: list[str]) -> str:
     return f'unknown {what} "{name}". {hint}'
 
 
-def find_classes(package: ModuleType, bases: tuple[type, ...], what: str,
-                 skip: frozenset[str] = frozenset()) -> tuple[dict[str, type], dict[str, str]]:
-    """({name: class}, {file: why it could not be loaded}) of the named subclasses of ``bases`` in a package's modules.
+def find_classes(package: ModuleType, bases: tuple[type, ...], what: str, skip: frozenset[str] = frozenset(),
+                 faults: Faults = name_only) -> tuple[dict[str, type[Any]], dict[str, str]]:
+    """({name: class}, {file, or file and class: why it is not there}) of the subclasses of ``bases`` in a package.
 
-    Plugins of the group ``dirbench.<last part of the package's name>`` are found too. A broken or incomplete file or
-    plugin never takes the others down. A name used twice in the package raises ValueError naming both files; a
+    Plugins of the group ``dirbench.<last part of the package's name>`` are found too. A broken or incomplete file,
+    class or plugin never takes the others down. A name used twice in the package raises ValueError naming both files; a
     plugin whose name is taken is listed as broken. Modules in ``skip`` and those that start with an underscore are
     passed over.
+
+    Args:
+        faults: sentences for what is wrong with a class that has a name; such a class is listed, not found.
     """
-    found: dict[str, type] = {}
+    found: dict[str, type[Any]] = {}
     broken: dict[str, str] = {}
     for info in pkgutil.iter_modules(package.__path__):
         if info.name in skip or info.name.startswith("_"):
             continue
+        label = f"{package.__name__}/{info.name}.py"
         try:
             module = importlib.import_module(f"{package.__name__}.{info.name}")
-        except Exception as error:  # whatever a user's file does, it is his file that is listed with it
-            broken[f"{package.__name__}/{info.name}.py"] = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # whatever a user's file does, it is his file that is listed with it
+            broken[label] = import_fault(error, label)
             continue
-        for value in named_classes(module, bases):
+        good, wrong = sort_classes(module, bases, faults)
+        broken |= {f"{place(cls)} ({cls.__name__})": why for cls, why in wrong.items()}
+        for value in good:
             if value.name in found:
                 raise ValueError(f'two {what}s are named "{value.name}": {_file(found[value.name])} and {_file(value)}')
             found[value.name] = value
-    for point in _plugins(f"dirbench.{package.__name__.rpartition('.')[2]}", tuple(sys.path)):
-        _add_plugin(point, bases, what, found, broken)
+    for point in plugins(f"dirbench.{package.__name__.rpartition('.')[2]}"):
+        _add_plugin(point, bases, what, faults, found, broken)
     return dict(sorted(found.items())), dict(sorted(broken.items()))
 
 
-def named_classes(module: ModuleType, bases: tuple[type, ...]) -> Iterator[type]:
-    """Subclasses of ``bases`` that are made in ``module`` (not imported there) and have a name."""
-    for value in vars(module).values():
-        if (isinstance(value, type) and issubclass(value, bases) and value.__module__ == module.__name__
-                and value.name):
-            yield value
+def sort_classes(module: ModuleType, bases: tuple[type, ...], faults: Faults
+                 ) -> tuple[list[type[Any]], dict[type, str]]:
+    """(usable classes, {class: why not}) of the subclasses of ``bases`` made in ``module`` (not imported there).
+
+    A class without a name is ignored, and said to be where nothing else in the module builds on it.
+    """
+    made: list[type[Any]] = [
+        value for value in vars(module).values() if isinstance(value, type) and issubclass(value, bases)
+        and value.__module__ == module.__name__]
+    good: list[type[Any]] = []
+    wrong: dict[type, str] = {}
+    for cls in dict.fromkeys(made):
+        if isinstance(cls.name, str) and not cls.name:
+            if faults is not name_only and not any(other is not cls and issubclass(other, cls) for other in made):
+                wrong[cls] = 'ignored: it has no name (write `name: ClassVar[str] = "..."`)'
+        elif found := faults(cls):
+            said = f'"{cls.name}": ' if isinstance(cls.name, str) else ""
+            wrong[cls] = said + "; ".join(found)
+        else:
+            good.append(cls)
+    return good, wrong
+
+
+def plugins(group: str) -> tuple[EntryPoint, ...]:
+    """Entry points of ``group`` of the packages that can be imported."""
+    return _plugins(group, tuple(sys.path))
 
 
 @lru_cache
@@ -87,24 +120,30 @@ def _plugins(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
 
 
-def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, found: dict[str, type],
-                broken: dict[str, str]) -> None:
+def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, faults: Faults,
+                found: dict[str, type[Any]], broken: dict[str, str]) -> None:
     """Puts the classes of ``point`` into ``found``, or the reason why not into ``broken``."""
     label = f"{point.dist.name if point.dist else 'plugin'}: {point.name} = {point.value}"
     try:
         loaded = point.load()
     except (Exception, SystemExit) as error:  # a package that cannot be imported here is listed with its error
-        broken[label] = f"{type(error).__name__}: {error}"
+        broken[label] = import_fault(error, point.module.split(".")[-1] + ".py")
         return
-    classes = list(named_classes(loaded, bases)) if isinstance(loaded, ModuleType) else [loaded]
-    if not classes:
-        broken[label] = f"the module has no {what} with a name"
+    if isinstance(loaded, ModuleType):
+        classes, wrong = sort_classes(loaded, bases, faults)
+        broken |= {f"{label} ({cls.__name__})": why for cls, why in wrong.items()}
+        if not (classes or wrong):
+            broken[label] = f"the module has no {what} with a name"
+    elif not (isinstance(loaded, type) and issubclass(loaded, bases)):
+        broken[label] = f"{loaded!r} is no {what}: expected a subclass of {' or '.join(b.__name__ for b in bases)}"
+        return
+    else:
+        classes = [loaded]
+        if found_wrong := [f"{loaded.__qualname__} has no name"] if loaded.name == "" else faults(loaded):
+            broken[label] = "; ".join(found_wrong)
+            return
     for cls in classes:
-        if not (isinstance(cls, type) and issubclass(cls, bases)):
-            broken[label] = f"{cls!r} is no {what}: expected a subclass of {' or '.join(b.__name__ for b in bases)}"
-        elif not cls.name:
-            broken[label] = f"{cls.__qualname__} has no name"
-        elif found.get(cls.name, cls) is not cls:
+        if found.get(cls.name, cls) is not cls:
             broken[label] = f'the name "{cls.name}" is taken by {_file(found[cls.name])}'
         else:
             found[cls.name] = cls
@@ -114,13 +153,20 @@ def pick(name: str, what: str, found: dict[str, type], broken: dict[str, str]) -
     """The class of that name. Raises UnknownName with the nearest known one, and why its file failed if it did."""
     if name in found:
         return found[name]
-    reasons = "".join(f" ({file} could not be loaded: {why})" for file, why in broken.items() if name in file)
+    reasons = "".join(f" ({file} could not be loaded: {why})" for file, why in broken.items()
+                      if name in file or f'"{name}"' in why)
     raise UnknownName(did_you_mean(what, name, list(found)) + reasons)
 
 
 def load_all() -> tuple[dict[str, type[Method]], dict[str, str]]:
     """Every method and every file that could not be loaded; see ``find_classes``."""
-    return find_classes(methods, (DirectionMethod, PairedMethod), "method", NOT_METHODS)
+    return find_classes(methods, (DirectionMethod, PairedMethod), "method", NOT_METHODS, faults_of)
+
+
+@cache
+def faults_of(cls: type[Method]) -> list[str]:
+    """What keeps a method class with a name from being registered, in sentences; nothing where all is well."""
+    return method_faults(cls)
 
 
 def get(name: str) -> type[Method]:

@@ -6,13 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from metrics.responses import Responses
 
 RESAMPLES = 200
+NOTHING_READABLE = "the oracle reads none of its attributes well"
 
 
 class Inapplicable(Exception):
@@ -133,18 +134,27 @@ class PairInputs:
 
 
 class Metric(ABC):
-    """One score. Subclass it (or ``SingleMetric``, ``PairMetric``) in ``metrics/<name>.py``, and it is found.
+    """One score. Subclass it in ``metrics/<name>.py``, and it is found; ``check-metric`` tries it.
+
+    A metric must have ``name``, ``needs``, ``protocols`` and ``compute``; the other class attributes have defaults.
+    ``SingleMetric``, ``PairMetric`` and ``GeneratorMetric`` bring protocols, matching and intervals along. Fields of a
+    frozen dataclass are settings, which profiles override under ``metrics:``; each needs a default. What is wrong with
+    a class is said when it is registered, and then it is left out.
 
     Class attributes:
-        name: as in suites and tables.
+        name: as in suites, tables and file names.
         source: paper and equation.
         higher_is_better: which way is better.
-        bounds: the values it can take, inclusive; infinities allowed.
+        bounds: the values it can take, inclusive, the lower one first; infinities allowed.
         reads_missing: whether the value depends on which attributes the client's data lack; where a zoo does not say
             that, the score is not applicable.
-        needs: ``"single"`` (``SingleInputs``) or ``"pair"`` (``PairInputs``).
-        protocols: the ways to compute it, headline first.
+        needs: ``"single"`` (``SingleInputs``), ``"pair"`` (``PairInputs``) or ``"generator"`` (what its ``measure``
+            saw: see ``GeneratorMetric``).
+        protocols: names of the ways to compute it, headline first. Those that begin with ``published`` may depend on
+            the arbitrary signs of directions; those that end in ``index`` are for paired methods only.
         ordered: false where a pair and the pair the other way round have the same score.
+        perfect_why_not: why a perfect answer need not score better than one that changes nothing, where that is so.
+        test_params: settings that make ``check-metric`` quick.
 
     >>> from metrics.effect import Effect
     >>> rng = np.random.default_rng(0)
@@ -169,10 +179,14 @@ class Metric(ABC):
     needs: ClassVar[str] = ""
     protocols: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = True
+    perfect_why_not: ClassVar[str] = ""
+    test_params: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
-    def compute(self, inputs: SingleInputs | PairInputs, protocol: str, resamples: int = RESAMPLES) -> Score:
-        """The score; ``resamples=0`` leaves the interval out.
+    def compute(self, inputs: Any, protocol: str, resamples: int = RESAMPLES) -> Score:
+        """The score of ``inputs``, which stay as they are; ``resamples=0`` leaves the interval out and nothing else.
+
+        Chance is this very score of random directions.
 
         Raises:
             Inapplicable: the score does not exist for these inputs. ValueError: no such protocol.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
+from metrics.base import Inapplicable
 from metrics.profiles import ProfileMetric, profile, released_softmax
 from metrics.responses import Responses
 from metrics.single import HEADLINE, SingleCase
@@ -30,4 +31,6 @@ class Entropy(ProfileMetric):
     def values(self, means: np.ndarray, case: SingleCase) -> np.ndarray:
         if case.protocol != HEADLINE:
             return means[..., 0].mean(-1)
+        if case.n_attributes < 2:
+            raise Inapplicable("the oracle reads one attribute well; how a change spreads takes two")
         return entr(profile(means)).sum(-1).mean(-1) / np.log(case.n_attributes)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
-from metrics.base import Inapplicable, PairInputs, SingleInputs
+from metrics.base import Inapplicable, Metric, PairInputs, SingleInputs
 from metrics.responses import Responses
-
-if TYPE_CHECKING:
-    from metrics.pair import PairCase, PairMetric
-    from metrics.single import SingleCase, SingleMetric
 
 DRAWS = 2000
 Gans = tuple[str, ...]
@@ -27,6 +23,10 @@ class Band:
     mean: float
     low: float
     high: float
+
+
+NO_CHANCE = Band(math.nan, math.nan, math.nan)
+"""Of a score whose chance level is not known."""
 
 
 def null_pairs(reference: Sequence[Responses], client: Sequence[Responses],
@@ -42,23 +42,15 @@ def null_pairs(reference: Sequence[Responses], client: Sequence[Responses],
     return [[replace(template, reference=a, client=b, paired=True) for b in client] for a in reference]
 
 
-def null_scores(metric: PairMetric, protocol: str, pairs: Sequence[Sequence[PairInputs]]) -> np.ndarray:
-    """Null scores [R, S] of a pair metric on ``null_pairs``.
-
-    Returns:
-        NaN where a score does not exist.
-    Raises:
-        Inapplicable: the score does not exist for this pair.
-    """
-    return np.array([[_point(metric, metric.prepare(inputs, protocol, keep_samples=False)) for inputs in row]
-                     for row in pairs])
+def null_scores(metric: Metric, protocol: str, pairs: Sequence[Sequence[PairInputs]]) -> np.ndarray:
+    """Null scores [R, S] of a pair metric on ``null_pairs``; NaN where a score does not exist."""
+    return np.array([[_point(metric, protocol, inputs) for inputs in row] for row in pairs])
 
 
-def null_scores_single(metric: SingleMetric, protocol: str, runs: Sequence[Responses],
+def null_scores_single(metric: Metric, protocol: str, runs: Sequence[Responses],
                        template: SingleInputs) -> np.ndarray:
     """Null scores [R] of a single-GAN metric, as ``null_scores``."""
-    return np.array([_point(metric, metric.prepare(replace(template, responses=run), protocol, keep_samples=False))
-                     for run in runs])
+    return np.array([_point(metric, protocol, replace(template, responses=run)) for run in runs])
 
 
 def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.inf, np.inf), seeds: int = 1,
@@ -126,8 +118,8 @@ def _spread_by_gan(tables: Mapping[Gans, np.ndarray], runs: Mapping[str, int]) -
     return np.array([effect.var(ddof=1) for effect in effects.values()])
 
 
-def _point(metric: PairMetric | SingleMetric, case: PairCase | SingleCase) -> float:
+def _point(metric: Metric, protocol: str, inputs: SingleInputs | PairInputs) -> float:
     try:
-        return metric.point(case)
+        return float(metric.compute(inputs, protocol, resamples=0).value)
     except Inapplicable:
-        return np.nan
+        return math.nan

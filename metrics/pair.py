@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metrics.base import RESAMPLES, Inapplicable, Metric, PairInputs, Score
+from metrics.base import NOTHING_READABLE, RESAMPLES, Inapplicable, Metric, PairInputs, Score
 from metrics.changes import changes, live, spread
 from metrics.matching import Match, match
 from metrics.responses import Responses
@@ -116,6 +116,8 @@ class PairMetric(Metric):
             raise Inapplicable("the directions of the two GANs do not correspond by index")
         everything = how.published or inputs.readable is None
         counts = np.ones(len(inputs.names), bool) if everything else np.asarray(inputs.readable, bool)
+        if not counts.any():
+            raise Inapplicable(NOTHING_READABLE)
         wanted = inputs.excluded if how.published else inputs.missing
         place = np.cumsum(counts) - 1
         asked = tuple(int(place[s]) for s in sorted(set(wanted)) if counts[s])

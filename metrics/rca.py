@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ class RCA(GeneratorMetric):
     source = "Voynov & Babenko, ICML 2020, arXiv:2002.03754, Sec. 4"
     higher_is_better = True
     bounds = (0.0, 1.0)
+    test_params: ClassVar[dict[str, Any]] = {"n_steps": 60, "batch": 16, "lr": 2e-3}
 
     n_steps: int = 100_000
     batch: int = 32

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
 import metrics
 from methods.registry import UnknownName, check_sizes, did_you_mean, find_classes, pick
+from metrics._checks import metric_faults
 from metrics.base import Metric
+
+NOT_METRICS = frozenset({"base", "change_matrix", "generator", "pair", "profiles", "registry", "single"})
 
 
 def load_all() -> tuple[dict[str, type[Metric]], dict[str, str]]:
     """Every metric and every file that could not be loaded; see ``methods.registry.find_classes``."""
-    return find_classes(metrics, (Metric,), "metric")
+    return find_classes(metrics, (Metric,), "metric", NOT_METRICS, faults_of)
+
+
+@cache
+def faults_of(cls: type[Metric]) -> list[str]:
+    """What keeps a metric class with a name from being registered, in sentences; nothing where all is well."""
+    return metric_faults(cls)
 
 
 def get(name: str) -> type[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics.base import Inapplicable
 from metrics.change_matrix import ChangeMatrixMetric
 
 
@@ -19,5 +20,7 @@ class SDisen(ChangeMatrixMetric):
     bounds = (0.0, 1.0)
 
     def of_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        if matrix.shape[-1] < 2:
+            raise Inapplicable("there is one attribute, so no second largest change")
         top = np.partition(matrix, -2, axis=-1)[..., -2:]
         return (top[..., 1] - top[..., 0]).mean(-1)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metrics.base import RESAMPLES, Inapplicable, Metric, Score, SingleInputs
+from metrics.base import NOTHING_READABLE, RESAMPLES, Inapplicable, Metric, Score, SingleInputs
 from metrics.changes import changes, live, spread
 from metrics.responses import Responses
 from metrics.statistics import bootstrap_means, standard_interval
@@ -85,6 +85,8 @@ class SingleMetric(Metric):
         if protocol == HEADLINE:
             if inputs.readable is not None:
                 responses = responses.attributes(inputs.readable)
+            if not responses.before.shape[1]:
+                raise Inapplicable(NOTHING_READABLE)
             change = changes(responses, spread(responses.before))
             alive = live(change[:, :, :inputs.n_match]).any(0)
             samples = self.standardised(change[:, :, inputs.n_match:])

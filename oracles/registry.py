@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 
 import oracles
+from methods._checks import abstract_faults, name_faults
 from methods.registry import UnknownName, did_you_mean, find_classes, pick
 from oracles.base import AttributeOracle, FeatureExtractor
 from oracles.classifier import ARCHITECTURES, load_oracle
@@ -19,7 +21,17 @@ ORACLES: tuple[str, ...] = tuple(ARCHITECTURES)
 
 def load_all() -> tuple[dict[str, type[FeatureExtractor]], dict[str, str]]:
     """Every feature extractor and every file that could not be loaded; see ``find_classes``."""
-    return find_classes(oracles, (FeatureExtractor,), "extractor", NOT_EXTRACTORS)
+    return find_classes(oracles, (FeatureExtractor,), "extractor", NOT_EXTRACTORS, faults_of)
+
+
+@cache
+def faults_of(cls: type[FeatureExtractor]) -> list[str]:
+    """What keeps an extractor class with a name from being registered, in sentences."""
+    types = get_type_hints(cls.__init__)
+    untyped = [key for key in inspect.signature(cls).parameters if key not in types]
+    return (name_faults(cls.name) or abstract_faults(cls, "FeatureExtractor")
+            or [f"the parameter {key} of its constructor needs a type: suites are checked against it"
+                for key in untyped])
 
 
 def check(name: str, params: dict[str, object] | None = None) -> type[FeatureExtractor]:

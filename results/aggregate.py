@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,6 +131,28 @@ def group_of(protocol: str) -> str:
     return _GROUPS.get(protocol, protocol)
 
 
+def groups_of(protocols: Sequence[str]) -> dict[str, str]:
+    """{protocol: group} of one metric's protocols: the first is the headline, whatever it is called.
+
+    No table has two of them for one entry: a protocol whose place is taken is a group of its own.
+    """
+    groups: dict[str, str] = {}
+    taken: set[tuple[str, bool]] = set()
+    for i, protocol in enumerate(protocols):
+        group, by_index = (HEADLINE if i == 0 else group_of(protocol)), protocol.endswith("index")
+        groups[protocol] = protocol if (group, by_index) in taken else group
+        taken.add((groups[protocol], by_index))
+    return groups
+
+
+def with_groups(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """``rows`` with a column ``group``, for ``select``; ``metrics`` {name: class} say which protocol is headline."""
+    known = {name: groups_of(getattr(cls, "protocols", ())) for name, cls in metrics.items()}
+    groups = [known.get(metric, {}).get(protocol, group_of(protocol))
+              for metric, protocol in zip(rows["metric"], rows["protocol"])]
+    return rows.assign(group=pd.Series(groups, rows.index, object))
+
+
 def gan_order(names: Iterable[str]) -> list[str]:
     """The paper's order first, then the others alphabetically.
 
@@ -165,9 +188,12 @@ def _doubles(controls: Sequence[Sequence[str]]) -> list[str]:
 
 
 def select(rows: pd.DataFrame, kind: str, group: str, metric: str | None = None) -> pd.DataFrame:
-    """Rows of ``kind`` ("pair" or "single") whose protocol is of ``group``; of one metric, or of all."""
-    protocols = [p for p in rows["protocol"].unique() if group_of(p) == group]
-    mask = rows["protocol"].isin(protocols) & ((rows["client"] != "") == (kind == "pair"))
+    """Rows of ``kind`` ("pair" or "single") whose protocol is of ``group``; of one metric, or of all.
+
+    Groups are those of ``with_groups`` where the rows have them.
+    """
+    groups = rows["group"] if "group" in rows else rows["protocol"].map(group_of)
+    mask = (groups == group) & ((rows["client"] != "") == (kind == "pair"))
     return rows[mask if metric is None else mask & (rows["metric"] == metric)]
 
 

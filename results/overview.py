@@ -179,15 +179,16 @@ def floor_check(source: Source) -> Table | None:
     """Is random at chance? Its mean of every headline score against the band of one score, and against the band that
     holds all of them at once: of many scores, some lie outside their own by luck. None without random or stored nulls.
     """
-    floors = [s for kind in ("pair", "single") for own in headline_summaries(source, kind).values() for s in own
+    floors = [(s, group) for kind in ("pair", "single")
+              for (_, group), own in headline_summaries(source, kind).items() for s in own
               if s.entry.method == aggregate.FLOOR and not s.entry.variant and s.values]
     coverage = 1 - 0.05 / max(len(floors), 1)  # Bonferroni
     lines, data = {}, []
-    for s in floors:
+    for s, group in floors:
         joint = source.chance(s.metric, s.protocol, list(s.values), s.n_seeds, coverage)
         if joint is None or not math.isfinite(joint[1]):
             continue
-        group, digits = aggregate.group_of(s.protocol), source.digits(s.metric)
+        digits = source.digits(s.metric)
         verdict = ("inside" if s.chance_low <= s.mean <= s.chance_high else
                    "outside its own" if joint[1] <= s.mean <= joint[2] else "outside both")
         lines[whole_words(header(source, s.metric, group)).replace("\n", " ")] = {

@@ -57,7 +57,7 @@ def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
 def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
     """Every table of one context's rows, by chapter; chapters without tables are left out."""
     rows = source.rows
-    groups = sorted({aggregate.group_of(p) for p in rows["protocol"]},
+    groups = sorted(set(rows["group"]),
                     key=lambda g: (g != aggregate.HEADLINE, g != aggregate.CENTRED, g))
 
     def every(build, kind: str, group: str) -> list[Table | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from methods._checks import NAME
 from results.csv_files import CsvError, read_text
 from results.store import write_atomically
 
@@ -30,8 +31,6 @@ KEY = (*CONTEXT, "extractor", "metric", "protocol", "method", "variant", "refere
 """What makes a row the only one of its kind."""
 
 REQUIRED = ("suite", "version", "profile", "zoo", "metric", "protocol", "method", "reference", "seed", "status")
-PROTOCOLS = ("headline", "index", "greedy", "greedy-centred", "published", "published-index", "published-greedy",
-             "published-logits", "published-paper")
 STATUSES = ("ok", "failed", "not_applicable")
 REMAKE = "the command that made the run, with the same --out, writes it again: finished cells are kept"
 
@@ -102,9 +101,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` itself if every row can be true.
 
     Raises:
-        RowsError: a required field is empty; an unknown status or protocol; an ok row without a finite value, or
-            another with one; a failed or not applicable row without a reason; an interval or chance band upside down;
-            two rows with the same key.
+        RowsError: a required field is empty; an unknown status, a protocol that is no name; an ok row without a finite
+            value, or another with one; a failed or not applicable row without a reason; an interval or chance band
+            upside down; two rows with the same key.
     """
     if tuple(frame.columns) != COLUMNS:
         raise RowsError(f"rows need the columns {', '.join(COLUMNS)}, in that order; got {', '.join(frame.columns)}")
@@ -114,7 +113,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
         empty = frame[column].isna() | (frame[column].astype(str) == "")
         _refuse(frame, empty, f"column {column!r} is empty, and every row needs it")
     _refuse(frame, ~frame["status"].isin(STATUSES), f"status is {{status!r}}; it is one of {', '.join(STATUSES)}")
-    _refuse(frame, ~frame["protocol"].isin(PROTOCOLS), f"protocol is {{protocol!r}}; known: {', '.join(PROTOCOLS)}")
+    wrong = ~frame["protocol"].map(lambda name: bool(NAME.fullmatch(name))).astype(bool)
+    _refuse(frame, wrong, "protocol is {protocol!r}, which cannot be part of a file name; expected letters, digits, "
+                          "_, -, . and +")
     _refuse(frame, ok & ~np.isfinite(value), "status is ok, but value is {value}; an ok row has a finite value "
                                              "(a cell that gave none is failed or not_applicable, with a reason)")
     _refuse(frame, ~ok & value.notna(), "status is {status}, but there is a value ({value}); leave it empty")

@@ -75,6 +75,7 @@ class Source:
             listed = "; ".join(", ".join(str(v) for v in context.values()) for context, _ in found)
             raise MixedRows(f"one table is of one suite, version, profile, zoo and oracle; these rows are of {listed}. "
                             "Split them with results.rows.contexts")
+        object.__setattr__(self, "rows", aggregate.with_groups(self.rows, self.metrics))
 
     @cached_property
     def plain(self) -> pd.DataFrame:

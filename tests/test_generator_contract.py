@@ -8,10 +8,13 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+import wrong_generators
 
 from benchmarks.contract import generator_use, generators, reading
 from benchmarks.contract.generators import check_generator
@@ -21,6 +24,7 @@ from benchmarks.contract.report import Fault
 from benchmarks.generators.base import Generator
 from benchmarks.generators.biggan import BigGAN
 from benchmarks.generators.biggan_deep import BigGANDeep
+from benchmarks.generators.external_spec import load_any
 from benchmarks.generators.pggan import PGGAN
 from benchmarks.generators.sngan import SNGAN
 from benchmarks.generators.stylegan1 import StyleGAN1
@@ -82,6 +86,7 @@ FAMILIES = {
 def what_is_absent(gan: Generator) -> set:
     """The clauses that may say "not applicable" for ``gan``."""
     absent = {generators.labels_without_classes_are_refused if gan.n_classes else generators.classes_matter}
+    absent.add(generators.moves_with_its_weights)  # most look at numbers (labels, truncation), where there are none
     if not gan.n_layers:
         absent |= {generators.equal_rows_are_the_vector, generators.every_row_matters}
     if not gan.n_classes and not gan.w_dim:
@@ -110,8 +115,7 @@ def test_every_reader(name, clause):
 
 
 def test_every_clause_is_listed():
-    helpers = {generators.check_generator, generator_use.latents_of, generator_use.share, generator_use.refuses,
-               reading.source_of}
+    helpers = {generators.check_generator, generator_use.share, generator_use.refuses, reading.source_of}
     written = {f for module in (generators, generator_use, reading) for name, f in vars(module).items()
                if inspect.isfunction(f) and f.__module__ == module.__name__ and not name.startswith("_")}
     assert written - helpers == {*generators.CLAUSES, *reading.CLAUSES}
@@ -136,3 +140,31 @@ def test_layers_of_a_generator_without_layers():
         FAMILIES["sngan"].gan.layer_ids(0)
     with pytest.raises(ValueError, match="layers 0 to 2"):
         PlantedGenerator().layer_ids(3)
+
+
+# -- strangers' generators ---------------------------------------------------------------------------------
+@pytest.fixture
+def imports(monkeypatch):
+    """What a test imports is forgotten after it, and where it looked for it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+    yield
+    for name in set(sys.modules) - known:
+        if name.startswith("wrong_in_one_way"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("kind", wrong_generators.WRONG)
+def test_what_is_wrong_with_a_strangers_generator_is_said_by_its_clause(imports, tmp_path, kind):
+    """And no clause is left with an exception that it cannot explain."""
+    old, new, clause, words = wrong_generators.WRONG[kind]
+    spec = wrong_generators.write(tmp_path, "wrong_in_one_way", old, new)
+    findings = {finding.check: finding for finding in check_generator(load_any(str(spec)))}
+    assert findings[clause].status == "wrong" and words in findings[clause].sentence, findings[clause]
+    for finding in findings.values():
+        assert finding.status != "wrong" or not re.match(r"[A-Za-z]*Error\b", finding.sentence), finding
+
+
+def test_a_strangers_generator_that_is_right_passes(imports, tmp_path):
+    spec = wrong_generators.write(tmp_path, "wrong_in_one_way")
+    assert {f.status for f in check_generator(load_any(str(spec)))} == {"ok", "not applicable"}

@@ -12,8 +12,8 @@ from benchmarks.generators.zoo import Zoo, ZooError
 from benchmarks.names import MAX_BYTES, check_name, check_names, check_pairs
 from benchmarks.plan import Plan
 
-GOOD = ["full", "no_hats", "ffhq-256", "a.b", "xga[early]", "kimg 10000", "άλφα", "日本", "हिन्दी", "é", "2023", "0.5", "no_none",
-        "_x", "1", "run 3", "x" * MAX_BYTES]
+GOOD = ["full", "no_hats", "ffhq-256", "a.b", "xga[early]", "kimg 10000", "άλφα", "日本", "हिन्दी", "é", "2023", "0.5",
+        "no_none", "_x", "1", "run 3", "x" * MAX_BYTES]
 BAD = ["", ".", "..", "../../up", "a/b", "a\\b", ".hidden", "-x", " x", "x ", "x.", "con", "NUL.txt", "Com1", "a:b",
        "a*b", "a?", "a|b", "<a>", 'a"b', "a\nb", "a\tb", "a\0b", "\u202eabc", "a\u200bb", "a\u2028b", "x" * 101,
        "é" * 51, "~", "𝄞", "run#3", "007", "1e3", "None", "NA", "nan", "Null", "TRUE"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
+from tiny import ROOT
 
 from benchmarks import cli
 from benchmarks.contract import methods as contract
@@ -159,6 +161,31 @@ def test_files_that_are_no_method(install, tmp_path, capsys):
         code, said = check(tmp_path, capsys, text)
         assert code == 2 and words in said and "Traceback" not in said
     assert cli.main(["check-method", str(tmp_path / "nowhere.py")]) == 2
+
+
+def test_the_readmes_method_passes_and_what_it_does_not_say_is_said(install, tmp_path, capsys):
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[1]
+    code, said = check(tmp_path, capsys, block)
+    assert code == 0 and "wrong:" not in said and "nothing is wrong, 2 things are left out" in said, said
+    measured = re.search(r"left out  recovers planted factors: .* in w (\d\.\d+), random directions (\d\.\d+);", said)
+    assert float(measured[1]) > float(measured[2])
+    assert "say beats_random_by (at most 0." in said
+
+
+def test_a_margin_is_printed_as_it_is_measured(install, tmp_path, capsys):
+    margin = "    beats_random_by: ClassVar[float] = "
+    text = re.sub(r"    why_not: .*", margin + "0.9", mine())
+    code, said = check(tmp_path, capsys, text)
+    assert code == 1 and "but it says beats_random_by = 0.9" in said and "random directions 0." in said
+    code, said = check(tmp_path, capsys, mine())
+    assert re.search(r"ok  recovers planted factors: .*in w 0\.\d+, random directions 0\.\d+; in z 0\.\d+", said)
+
+
+def test_an_error_of_a_strangers_method_is_told_with_its_line(install, tmp_path, capsys):
+    code, said = check(tmp_path, capsys, mine(trouble="raise KeyError('oh')"))
+    line = mine(trouble="raise KeyError('oh')").split("raise KeyError")[0].count("\n") + 1
+    assert code == 1 and f"KeyError: 'oh' ({(tmp_path / 'mine.py').as_posix()}:{line})" in said
+    assert said.count("KeyError: 'oh'") < 5  # told once; the checks that it stops say which to mend first
 
 
 def test_our_own_method_passes():

@@ -177,7 +177,10 @@ def test_a_failing_method_is_reported_and_the_others_finish(extra_methods, tmp_p
     code = main(arguments(tmp_path, "run", "store", "random,fails,refuses", "--workers", "2"))
     out, err = capsys.readouterr()
     assert code == 1
-    assert "failed: discover/fails/full/seed0: RuntimeError: the sky is green" in err
+    told, = (line for line in err.splitlines() if line.startswith("failed: ") and "traceback" in line)
+    assert "RuntimeError: the sky is green (" in told and "/fails.py:" in told and "6 more need them" in told
+    kept, = (tmp_path / "run" / "errors").iterdir()
+    assert "Traceback" in kept.read_text() and "discover/fails/full/seed0" in kept.read_text()
     assert "methods/syntax.py: SyntaxError" in out
     table = pd.read_csv(tmp_path / "run" / "rows.csv", keep_default_na=False)
     status = table.groupby("method")["status"].agg(set)

@@ -51,7 +51,7 @@ def test_rows_come_back_from_disk_bit_for_bit(tmp_path, rows):
     ({"status": "failed", "value": None}, "without a reason"),
     ({"status": "failed", "reason": "NaN"}, "leave it empty"),
     ({"status": "done"}, "status is 'done'; it is one of ok, failed, not_applicable"),
-    ({"protocol": "greed"}, "protocol is 'greed'"),
+    ({"protocol": "a/b"}, "protocol is 'a/b'"),
     ({"method": ""}, "column 'method' is empty"),
     ({"ci_low": 0.7, "ci_high": 0.6}, "ci_low 0.7 is above ci_high 0.6"),
     ({"seed": "one"}, "column 'seed' holds something that is no number"),

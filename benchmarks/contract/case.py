@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.contract.planted import DIM, PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
-from benchmarks.contract.report import Fault, demand
+from benchmarks.contract.report import demand
 from benchmarks.counting import count_images
-from methods.base import Context, DirectionMethod, PairedMethod
+from methods.base import Context
 from methods.directions import Directions
-from methods.registry import Method, named_classes
+from methods.registry import Method
 
 K = 6
 FEW_STEPS = 8  # of a training, where how well it ends does not matter
@@ -91,31 +88,6 @@ class Case:
     def usual(self) -> list[Directions]:
         """The answer to the usual question: in w, seed 0."""
         return self.watched().answer
-
-
-def classes_of(path: Path) -> list[type[Method]]:
-    """The method classes with a name in a Python file, which is imported.
-
-    Raises:
-        Fault: there is no such file, it cannot be imported, or it has no method.
-    """
-    if not path.is_file():
-        raise Fault(f"{path} does not exist")
-    name = f"checked_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise Fault(f"{path} is no Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file does, it is told to the user
-        del sys.modules[name]
-        raise Fault(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    found = list(named_classes(module, (DirectionMethod, PairedMethod)))
-    if not found:
-        raise Fault(f"{path} has no method: expected a subclass of DirectionMethod or PairedMethod with a "
-                    '`name: ClassVar[str] = "..."`')
-    return found
 
 
 def moves(directions: Directions, n: int = 8, strength: float = 3.0) -> Tensor:

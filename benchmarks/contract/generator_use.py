@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from benchmarks.contract.asking import activation_of, ask, images_of, latents_of
 from benchmarks.contract.report import Fault, demand
 from benchmarks.generators.base import Generator
 from methods.base import Context, DiscoveryError, NotApplicable
@@ -15,14 +17,7 @@ from methods.ganspace import GANSpace
 from methods.latentclr import LatentCLR
 from methods.sefa import SeFa
 
-N = 3
 SAME = 2e-5  # of the largest number: what another batch size may change
-
-
-def latents_of(gan: Generator, n: int = N, seed: int = 0, space: str | None = None) -> Tensor:
-    """Sampled latents [n, D] of ``space``."""
-    with torch.no_grad():
-        return gan.sample(n, torch.Generator().manual_seed(seed), space)
 
 
 def share(one: Tensor, other: Tensor) -> float:
@@ -51,7 +46,7 @@ def refuses(call: Callable, what: str, *words: str, also: type[Exception] | tupl
 # -- gradients -----------------------------------------------------------------------------------------
 def gradients_reach_the_latent(gan: Generator) -> None:
     latents, name = latents_of(gan).requires_grad_(), gan.layer_names[0]
-    outputs = {"images": gan.synthesize(latents), f"the activation {name}": gan.activations(latents, name)}
+    outputs = {"images": images_of(gan, latents), f"the activation {name}": activation_of(gan, latents, name)}
     for what, output in outputs.items():
         demand(output.requires_grad, f"{what}: no gradient to the latent; is there a no_grad or a detach?")
         gradient, = torch.autograd.grad(output.square().sum(), latents)
@@ -64,9 +59,11 @@ def gradient_is_right(gan: Generator) -> None:
     gan = copy.deepcopy(gan).double()
     latents, step = latents_of(gan, 2).double().requires_grad_(), 1e-7  # larger ones meet kinks of a ReLU
     along = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    gradient, = torch.autograd.grad(gan.synthesize(latents).double().square().sum(), latents)
+    image = images_of(gan, latents)
+    demand(image.requires_grad, "images: no gradient to the latent; is there a no_grad or a detach?")
+    gradient, = torch.autograd.grad(image.double().square().sum(), latents)
     with torch.no_grad():
-        ahead, behind = (gan.synthesize(latents + sign * step * along).double().square().sum() for sign in (1, -1))
+        ahead, behind = (images_of(gan, latents + sign * step * along).double().square().sum() for sign in (1, -1))
     slope, measured = (gradient * along).sum().item(), ((ahead - behind) / (2 * step)).item()
     demand(abs(measured - slope) <= 1e-4 * abs(slope) + 1e-6, "along one direction the image's gradient is "
            f"{slope:.6g}, but it changes by {measured:.6g}: is something detached, rounded or done in place?")
@@ -79,7 +76,7 @@ def is_frozen_and_stays_as_it_is(gan: Generator) -> None:
     demand(not any(m.training for m in gan.modules()), "freeze() must put every module into evaluation mode")
     demand(not any(p.requires_grad for p in gan.parameters()), "freeze() must switch weight gradients off")
     before = gan.fingerprint()
-    gan.synthesize(latents_of(gan))
+    images_of(gan, latents_of(gan))
     demand(gan.fingerprint() == before, "making images changes its weights or buffers")
 
 
@@ -114,7 +111,9 @@ def fingerprint_follows_settings(gan: Generator) -> None:
 
 # -- methods -------------------------------------------------------------------------------------------
 def gives_affine_weights(gan: Generator) -> None:
-    dim, weights = gan.dim(gan.affine_space), gan.affine_weights()
+    dim, weights = gan.dim(gan.affine_space), ask("affine_weights()", gan.affine_weights)
+    demand(isinstance(weights, list | tuple) and all(isinstance(weight, Tensor) for weight in weights),
+           f"affine_weights returns a {type(weights).__name__}, expected a list of matrices [out, {dim}], one a layer")
     demand(len(weights) > 0, "affine_weights is empty: raise NotApplicable with a sentence where there are none")
     demand(len(weights) == max(1, gan.n_layers), f"affine_weights gives {len(weights)} weights, expected one a layer "
            f"({max(1, gan.n_layers)})")
@@ -137,18 +136,19 @@ def methods_run(gan: Generator) -> None:
     """Those that look inside: SeFa (weights), GANSpace (latents or activations), LatentCLR (activations)."""
     k = min(3, gan.dim())
     few, before = {"n_samples": 32, "n_regression": 32, "n_directions": k}, gan.fingerprint()
+    images_of(gan, latents_of(gan))  # what is wrong without any method is said first
     for method in (SeFa(n_directions=k), GANSpace(**few), GANSpace(layer=gan.layer_names[0], **few),
                    LatentCLR(n_directions=k, n_steps=2, batch=2)):
         try:
-            directions = method.discover(gan, Context(chunk=32))
+            directions = ask(f"{method.name} on it", partial(method.discover, gan, Context(chunk=32)))
         except NotApplicable:
             continue
         except DiscoveryError as error:
             raise Fault(f"{method.name} fails on it: {error}") from error
         latents = latents_of(gan, 2, space=directions.space)
         with torch.no_grad():
-            edited = gan.synthesize(directions.shift_all(latents, 3.0), directions.space)
-            original = gan.synthesize(latents, directions.space)
+            edited = images_of(gan, directions.shift_all(latents, 3.0), directions.space)
+            original = images_of(gan, latents, directions.space)
         demand(len(directions) == k and torch.isfinite(edited).all(), f"{method.name}: an edit gives no finite image")
         change = (edited.unflatten(0, (k, 2)) - original).abs().amax(dim=(1, 2, 3, 4))
         demand((change > 1e-4 * original.abs().max()).all(), f"{method.name}: a direction that changes nothing")

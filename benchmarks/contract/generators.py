@@ -12,11 +12,12 @@ import random
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.contract import generator_use, reading
-from benchmarks.contract.generator_use import SAME, N, latents_of, refuses, share
+from benchmarks.contract.asking import N, activation_of, ask, images_of, latents_of
+from benchmarks.contract.generator_use import SAME, refuses, share
 from benchmarks.contract.report import Fault, Finding, demand, run_checks
+from benchmarks.failures import where
 from benchmarks.generators.base import Generator
 from methods.base import NotApplicable
 
@@ -31,9 +32,14 @@ def check_generator(generator: Generator, source: reading.Source | None = None, 
         source: the checkpoint that it was read from, if it was.
         long: those clauses too that take minutes on a large generator.
     """
-    quick = generator.resolution <= LARGE or long
-    findings = run_checks(tuple(c for c in CLAUSES if quick or c not in LONG), lambda: copy.deepcopy(generator),
-                          NotApplicable)
+    quick = long or not isinstance(generator.resolution, int) or generator.resolution <= LARGE
+
+    def fresh() -> Generator:
+        return ask("a copy of it (copy.deepcopy)", lambda: copy.deepcopy(generator))
+
+    findings = run_checks(tuple(c for c in CLAUSES if quick or c not in LONG), fresh, NotApplicable,
+                          basic=(names_its_sizes, samples_latents_from_the_given_source_alone, makes_images,
+                                 gives_activations, equal_rows_are_the_vector, generator_use.gives_affine_weights))
     if source is not None:
         findings += run_checks(tuple(c for c in reading.CLAUSES if quick or c not in LONG), lambda: source)
     return findings + [Finding.untried(c) for c in sorted(LONG, key=lambda c: c.__name__) if not quick]
@@ -44,7 +50,12 @@ def names_its_sizes(gan: Generator) -> None:
     for name in ("latent_dim", "resolution"):
         value = getattr(gan, name, None)
         demand(isinstance(value, int) and value > 0, f"{name} is {value!r}, expected a whole number from 1")
-    demand(isinstance(gan.w_dim, int) and isinstance(gan.n_layers, int), "w_dim and n_layers must be whole numbers")
+    for name in ("w_dim", "n_layers", "n_classes"):
+        value = getattr(gan, name)
+        demand(isinstance(value, int) and value >= 0, f"{name} is {value!r}, expected a whole number from 0")
+    demand(isinstance(ask("device", lambda: gan.device), torch.device), "device is no torch.device")
+    demand(isinstance(gan.layer_names, tuple | list) and all(isinstance(name, str) for name in gan.layer_names),
+           f"layer_names is {gan.layer_names!r}, expected a tuple of names, such as (\"b4\", \"b8\")")
     for space in (gan.space, gan.affine_space):
         try:
             found = gan.check_space(space)
@@ -62,8 +73,6 @@ def samples_latents_from_the_given_source_alone(gan: Generator) -> None:
     before = _global_state()
     for space in sorted({"z", gan.space}):
         one, again, other = (latents_of(gan, seed=seed, space=space) for seed in (0, 0, 1))
-        shape = (N, gan.dim(space))
-        demand(one.shape == shape, f"sample({N}) of {space} gives {list(one.shape)}, expected {list(shape)}")
         demand(torch.isfinite(one).all(), f"sampled latents of {space} are not finite")
         demand(torch.equal(one, again),
                "the same random source gives other latents the second time: draw from rng alone")
@@ -74,9 +83,26 @@ def samples_latents_from_the_given_source_alone(gan: Generator) -> None:
 def draws_on_the_cpu_then_moves(gan: Generator) -> None:
     """So that devices agree: the source is the CPU's wherever the weights are."""
     elsewhere = copy.deepcopy(gan).to("meta")
-    found, wanted = elsewhere.sample_z(2, torch.Generator().manual_seed(0)).device, elsewhere.device
+    found = ask("sample_z with weights on another device",
+                lambda: elsewhere.sample_z(2, torch.Generator().manual_seed(0)).device)
+    wanted = elsewhere.device
     demand(found.type == wanted.type, f"with weights on another device ({wanted.type}) z lies on {found.type}: draw on "
            "the CPU, then move")
+
+
+def moves_with_its_weights(gan: Generator) -> None:
+    """To another device: nothing that images are made with is left behind."""
+    latents = latents_of(gan).to("meta")
+    images_of(gan, latents_of(gan))  # what is wrong on any device is said first
+    try:
+        found = copy.deepcopy(gan).to("meta").synthesize(latents).device
+    except Exception as error:  # what a stranger's network cannot do there says nothing, unless it names two devices
+        if "device" not in str(error) or "meta" not in str(error) or not isinstance(error, RuntimeError):
+            raise NotApplicable("it cannot be tried without a second device: its network looks at numbers") from error
+        raise Fault(f"with weights on another device images cannot be made{where(error)}: "
+                    f"{str(error).splitlines()[0]}; a tensor that is no parameter is kept with register_buffer, and "
+                    "new ones are made with device=latent.device") from error
+    demand(found.type == "meta", f"with weights on another device images lie on {found.type}: leave them there")
 
 
 def z_and_w_agree(gan: Generator) -> None:
@@ -84,9 +110,9 @@ def z_and_w_agree(gan: Generator) -> None:
     if not gan.w_dim:
         refuses(lambda: gan.map(z), "map(z) of a generator without w", "no mapping network")
         return
-    w, name = gan.map(z), gan.layer_names[-1]
-    demand(torch.equal(gan.synthesize(z, "z"), gan.synthesize(w, "w")), "the image of z is not that of map(z)")
-    demand(torch.equal(gan.activations(z, name, "z"), gan.activations(w, name, "w")),
+    w, name = ask("map(z)", lambda: gan.map(z)), gan.layer_names[-1]
+    demand(torch.equal(images_of(gan, z, "z"), images_of(gan, w, "w")), "the image of z is not that of map(z)")
+    demand(torch.equal(activation_of(gan, z, name, "z"), activation_of(gan, w, name, "w")),
            f"the activation {name} of z is not that of map(z)")
 
 
@@ -95,9 +121,9 @@ def equal_rows_are_the_vector(gan: Generator) -> None:
     if not gan.n_layers:
         refuses(lambda: gan.synthesize(latents[:, None].repeat(1, 2, 1)), "a layer-wise latent where n_layers is 0")
         raise NotApplicable("latents are not layer-wise (n_layers is 0)")
-    image, rows = gan.synthesize(latents), latents[:, None].repeat(1, gan.n_layers, 1)
+    image, rows = images_of(gan, latents), latents[:, None].repeat(1, gan.n_layers, 1)
     for space in (None, "w+") if gan.w_dim else (None,):
-        off = share(gan.synthesize(rows, space), image)
+        off = share(images_of(gan, rows, space), image)
         demand(off <= SAME, f"latents [N, {gan.n_layers}, D] with equal rows give another image than [N, D] "
                f"({off:.2g} of the maximum)")
 
@@ -106,11 +132,11 @@ def every_row_matters(gan: Generator) -> None:
     if not gan.n_layers:
         raise NotApplicable("latents are not layer-wise (n_layers is 0)")
     latents, others = latents_of(gan), latents_of(gan, seed=1)
-    image, rows = gan.synthesize(latents), latents[:, None].repeat(1, gan.n_layers, 1)
+    image, rows = images_of(gan, latents), latents[:, None].repeat(1, gan.n_layers, 1)
     for row in range(gan.n_layers):
         other = rows.clone()
         other[:, row] = others
-        demand(share(gan.synthesize(other), image) > 1e-3,
+        demand(share(images_of(gan, other), image) > 1e-3,
                f"row {row} of a layer-wise latent does nothing to the image")
 
 
@@ -122,8 +148,8 @@ def refuses_what_it_cannot_do(gan: Generator) -> None:
 
 # -- images and activations ------------------------------------------------------------------------------
 def makes_images(gan: Generator) -> None:
-    images, side = gan.synthesize(latents_of(gan)), gan.resolution
-    demand(isinstance(images, Tensor) and images.shape == (N, 3, side, side),
+    images, side = images_of(gan, latents_of(gan)), gan.resolution
+    demand(images.shape == (N, 3, side, side),
            f"images are {list(images.shape)}, expected {[N, 3, side, side]}")
     demand(images.dtype == torch.float32, f"images are {images.dtype}, expected torch.float32")
     demand(torch.isfinite(images).all(), "images are not finite floating-point numbers")
@@ -133,7 +159,7 @@ def makes_images(gan: Generator) -> None:
 
 
 def images_lie_in_minus_one_to_one(gan: Generator) -> None:
-    images = torch.cat([gan.synthesize(latents_of(gan, seed=seed)) for seed in range(4)])
+    images = torch.cat([images_of(gan, latents_of(gan, seed=seed)) for seed in range(4)])
     low, high = images.min().item(), images.max().item()
     hint = 'for numbers from 0 to 255 say "output: 0-255"' if high > 20 else \
         'where a network does not end in tanh, bring its numbers to [-1, 1]'
@@ -145,14 +171,15 @@ def images_lie_in_minus_one_to_one(gan: Generator) -> None:
 def same_latent_same_image(gan: Generator) -> None:
     before = _global_state()
     latents = latents_of(gan)
-    demand(torch.equal(gan.synthesize(latents), gan.synthesize(latents)),
+    demand(torch.equal(images_of(gan, latents), images_of(gan, latents)),
            "the same latents give other images the second time: is dropout on, or noise drawn anew?")
     demand(_global_state() == before, "making images changes the global random state: is noise drawn anew?")
 
 
 def batch_does_not_matter(gan: Generator) -> None:
     latents, name = latents_of(gan, n=4), gan.layer_names[-1]
-    for what, make in (("an image", gan.synthesize), (f"the activation {name}", lambda x: gan.activations(x, name))):
+    for what, make in (("an image", lambda x: images_of(gan, x)),
+                       (f"the activation {name}", lambda x: activation_of(gan, x, name))):
         off = share(torch.cat([make(one[None]) for one in latents]), make(latents))
         demand(off <= SAME, f"{what} changes by {off:.2g} of the maximum with the other images in its batch: is a "
                "batch norm in training mode?")
@@ -161,9 +188,7 @@ def batch_does_not_matter(gan: Generator) -> None:
 def gives_activations(gan: Generator) -> None:
     latents = latents_of(gan)
     for name in gan.layer_names:
-        x = gan.activations(latents, name)
-        demand(isinstance(x, Tensor) and x.ndim == 4 and len(x) == N,
-               f"the activation {name} is {list(x.shape)}, expected [{N}, C, H, W]")
+        x = activation_of(gan, latents, name)
         demand(torch.isfinite(x).all(), f"the activation {name} is not finite")
         demand((x[0] - x[1]).abs().max() > 0, f"the activation {name} does not depend on the latent")
     refuses(lambda: gan.activations(latents, "nowhere"), "an activation that does not exist (nowhere)",
@@ -171,7 +196,7 @@ def gives_activations(gan: Generator) -> None:
 
 
 def works_in_bfloat16(gan: Generator) -> None:
-    image = copy.deepcopy(gan).bfloat16().synthesize(latents_of(gan))
+    image = images_of(copy.deepcopy(gan).bfloat16(), latents_of(gan))
     demand(torch.isfinite(image.float()).all(), "with weights in bfloat16 images are not finite")
 
 
@@ -181,10 +206,10 @@ def classes_matter(gan: Generator) -> None:
     gan, z = copy.deepcopy(gan), latents_of(gan, space="z")
     last = gan.n_classes - 1
     gan.label = last
-    one, indices = gan.synthesize(z, "z"), torch.full((N,), last)
-    demand(torch.equal(one, gan.synthesize(z, "z", c=indices)),
+    one, indices = images_of(gan, z, "z"), torch.full((N,), last)
+    demand(torch.equal(one, images_of(gan, z, "z", c=indices)),
            f"label = {last} and labels c of {last} give other images")
-    demand(last == 0 or share(gan.synthesize(z, "z", c=indices * 0), one) > 1e-3,
+    demand(last == 0 or share(images_of(gan, z, "z", c=indices * 0), one) > 1e-3,
            "classes make no difference to the image")
     refuses(lambda: gan.synthesize(z, "z", c=indices + 1), f"class {last + 1} of {gan.n_classes}")
     gan.label = None
@@ -200,10 +225,11 @@ def labels_without_classes_are_refused(gan: Generator) -> None:
 
 
 CLAUSES = (
-    names_its_sizes, samples_latents_from_the_given_source_alone, draws_on_the_cpu_then_moves, z_and_w_agree,
-    equal_rows_are_the_vector, every_row_matters, refuses_what_it_cannot_do, makes_images,
-    images_lie_in_minus_one_to_one, same_latent_same_image, batch_does_not_matter, gives_activations,
-    works_in_bfloat16, classes_matter, labels_without_classes_are_refused, *generator_use.CLAUSES,
+    names_its_sizes, samples_latents_from_the_given_source_alone, makes_images, gives_activations,
+    images_lie_in_minus_one_to_one, draws_on_the_cpu_then_moves, moves_with_its_weights, z_and_w_agree,
+    equal_rows_are_the_vector, every_row_matters, refuses_what_it_cannot_do, same_latent_same_image,
+    batch_does_not_matter, works_in_bfloat16, classes_matter, labels_without_classes_are_refused,
+    *generator_use.CLAUSES,
 )
 LONG = {every_row_matters, generator_use.gradient_is_right, generator_use.methods_run,
         reading.broken_states_are_refused}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.contract import learning
 from benchmarks.contract.case import JUDGES, Case, gap, moves
 from benchmarks.contract.planted import DIM, PlantedGenerator
-from benchmarks.contract.report import Fault, Finding, demand, run_checks
+from benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from methods.base import DiscoveryError, NotApplicable
 from methods.directions import Directions, Vectors
 from methods.registry import Method
@@ -31,7 +31,7 @@ HALF = 1_000_000  # numbers from which on a file keeps them in half precision
 def check_method(cls: type[Method], long: bool = False) -> list[Finding]:
     """One finding for each clause; ``long`` also trains in full where ``test_params`` say no number of steps."""
     case = Case(cls, ours=long)
-    return run_checks(CLAUSES, lambda: case, NotApplicable)
+    return run_checks(CLAUSES, lambda: case, NotApplicable, basic=(gives_k_unit_moves_in_a_space_it_names,))
 
 
 # -- what it is and what it returns ------------------------------------------------------------------
@@ -39,11 +39,11 @@ def says_what_it_is(case: Case) -> None:
     cls = case.cls
     demand(dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen, "decorate the class with "
            "@dataclass(frozen=True): its fields are its hyperparameters, and part of cache keys and captions")
-    demand(cls.source, "say in `source` which paper, section and year it comes from")
+    demand(cls.source or not case.ours, "say in `source` which paper, section and year it comes from")
     unknown = set(cls.needs) - set(JUDGES)
     demand(not unknown, f"needs = {cls.needs}: {sorted(unknown)} is not among {', '.join(JUDGES)}")
-    demand(cls.beats_random_by is not None or cls.why_not, "say beats_random_by (by how much it recovers known factors "
-           "better than random directions, 0 to 1), or in `why_not` why it does not")
+    demand(cls.beats_random_by is not None or cls.why_not or not case.ours, "say beats_random_by (by how much it "
+           "recovers known factors better than random directions, 0 to 1), or in `why_not` why it does not")
     method = cls()
     demand(method.steps == cls.published_steps(), "the default of n_steps must be the published number")
     try:  # as a suite file and a results file hold them
@@ -51,6 +51,8 @@ def says_what_it_is(case: Case) -> None:
     except (TypeError, ValidationError) as error:
         raise Fault(f"hyperparameters must be plain values that a YAML file can hold: {error}") from error
     demand(again == method, f"its hyperparameters do not survive being written down and read again: {again}")
+    if not cls.source:
+        raise LeftOut("say in `source` which paper, section and year it comes from; tables print it")
 
 
 def gives_k_unit_moves_in_a_space_it_names(case: Case) -> None:

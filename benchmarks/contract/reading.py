@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.checkpoints import read_checkpoint
-from benchmarks.contract.generator_use import SAME, latents_of, refuses, share
+from benchmarks.contract.asking import latents_of
+from benchmarks.contract.generator_use import SAME, refuses, share
 from benchmarks.contract.report import demand
 from benchmarks.generators import families
 from benchmarks.generators.base import Generator

@@ -6,11 +6,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-OK, WRONG, ABSENT, UNTRIED = "ok", "wrong", "not applicable", "not tried"
+from benchmarks.failures import one_line, where
+
+OK, WRONG, ABSENT, UNTRIED, UNSAID = "ok", "wrong", "not applicable", "not tried", "left out"
 
 
 class Fault(Exception):
     """Something breaks the contract; the message says what, and what to do."""
+
+
+class Unusable(Fault):
+    """What a check needs cannot be had; the message says what fails. Said once, for others need the same."""
+
+
+class LeftOut(Exception):
+    """Something that a class may say of itself is not said; nothing is wrong, and nothing is known to be right."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +29,17 @@ class Finding:
 
     Attributes:
         check: what was checked, in words.
-        status: ``ok``, ``wrong``, ``not applicable`` where the thing cannot exist for this subject, or ``not tried``.
-        sentence: why, where it is not ok.
+        status: ``ok``, ``wrong``, ``not applicable`` where the thing cannot exist for this subject, ``not tried``, or
+            ``left out`` where the class does not say what it could be held to.
+        sentence: why, where it is not ok; else what was measured, if anything was.
+        follows: whether it may follow from what another check found: an exception that no clause looks for, or
+            something that cannot be used.
     """
 
     check: str
     status: str
     sentence: str = ""
+    follows: bool = False
 
     @classmethod
     def untried(cls, check: Callable) -> Finding:
@@ -47,24 +61,42 @@ def in_words(check: Callable) -> str:
     return check.__name__.replace("_", " ")
 
 
-def run_checks(checks: Iterable[Callable[[Any], None]], make: Callable[[], Any],
-               absent: type[Exception] | tuple[type[Exception], ...] = ()) -> list[Finding]:
-    """One finding for each check, run on a fresh ``make()``; an unexpected exception is a fault too.
+def run_checks(checks: Iterable[Callable[[Any], str | None]], make: Callable[[], Any],
+               absent: type[Exception] | tuple[type[Exception], ...] = (),
+               basic: Iterable[Callable[[Any], str | None]] = ()) -> list[Finding]:
+    """One finding for each check, run on a fresh ``make()``; an unexpected exception is a fault too, with its line.
 
     Args:
         absent: exceptions that mean "not applicable".
+        basic: those of ``checks`` that others build on: where one of them is wrong, an unexpected exception of a later
+            one is most likely its consequence, and the check counts as not tried.
     """
-    findings = []
+    findings: list[Finding] = []
+    lame: list[str] = []  # what is wrong and others build on
     for check in checks:
-        try:
-            check(make())
-        except absent as reason:
-            findings.append(Finding(in_words(check), ABSENT, str(reason)))
-        except Fault as fault:
-            findings.append(Finding(in_words(check), WRONG, str(fault)))
-        except Exception as error:  # a stranger's code may raise anything; it is reported, and the next check runs
-            line = str(error).strip().splitlines()
-            findings.append(Finding(in_words(check), WRONG, f"{type(error).__name__}: {line[0] if line else ''}"))
-        else:
-            findings.append(Finding(in_words(check), OK))
+        finding = _finding(check, make, absent)  # where the same is told again, or others fail of it, once is enough
+        told = [earlier.check for earlier in findings if finding.follows and finding.sentence in earlier.sentence]
+        if told:
+            finding = Finding(finding.check, UNTRIED, f"first mend what is said of: {told[0]}")
+        elif finding.follows and lame:
+            finding = Finding(finding.check, UNTRIED, f"first mend what others build on ({', '.join(lame)}); here it "
+                              f"led to: {finding.sentence}")
+        findings.append(finding)
+        if finding.status == WRONG and check in tuple(basic):
+            lame.append(finding.check)
     return findings
+
+
+def _finding(check: Callable[[Any], str | None], make: Callable[[], Any],
+             absent: type[Exception] | tuple[type[Exception], ...]) -> Finding:
+    name = in_words(check)
+    try:
+        return Finding(name, OK, check(make()) or "")
+    except absent as reason:
+        return Finding(name, ABSENT, str(reason))
+    except LeftOut as reason:
+        return Finding(name, UNSAID, str(reason))
+    except Fault as fault:
+        return Finding(name, WRONG, str(fault), follows=isinstance(fault, Unusable))
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything; it is reported, and the next runs
+        return Finding(name, WRONG, f"{one_line(error)}{where(error)}", follows=True)

@@ -69,7 +69,8 @@ def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Genera
     if isinstance(made, Generator):
         if settings:
             raise SpecError(f"{', '.join(settings)}: {cls.__name__} is a Generator and says this itself")
-        return made.freeze()
+        made.freeze()
+        return made  # whatever a stranger's freeze returns
     if "latent_dim" not in spec:
         raise SpecError("latent_dim: this key is missing; it is the size of z")
     return External(made, **settings).freeze()

@@ -1,0 +1,75 @@
+"""``new`` writes files that work at once; docs/plugins.md: each of its commands is run, in its order."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+
+import pytest
+from tiny import ROOT
+
+from benchmarks import cli_new
+from benchmarks.cli import main
+
+PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("run_bench.py", 1)[1].strip() for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+            for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The folder in which a reader of the page types."""
+    known, path = set(sys.modules), list(sys.path)
+    yield tmp_path_factory.mktemp("reader")
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        if name.startswith(("checked_", "my_")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_page_runs(command, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("DIRBENCH_STORE", str(place / "store"))
+    words = shlex.split(command)
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    if words[0] == "new":
+        following = re.search(r"^next: python run_bench\.py (.+)$", said, re.M)[1]
+        assert following == COMMANDS[COMMANDS.index(command) + 1]
+    elif words[0].startswith("check"):
+        assert said.rstrip().endswith("nothing is wrong")
+
+
+@pytest.mark.parametrize("kind, name, words", [
+    ("method", "../up", "cannot be part of a file name"), ("method", "a b", "cannot be part of a file name"),
+    ("method", "core", "means a group"), ("method", "sefa", 'there is a method called "sefa" already'),
+    ("method", "class", "cannot name a Python file"), ("metric", "3d", "cannot name a Python file"),
+    ("metric", "alignment", "there is a metric called"), ("generator", "torch", "there is a Python module called"),
+    ("generator", "", "cannot be part of a file name"), ("suite", "a/b", "cannot be part of a file name")])
+def test_names_that_cannot_be(tmp_path, capsys, kind, name, words):
+    assert main(["new", kind, name, "--out", str(tmp_path / "there")]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", cli_new.PLACES)
+def test_nothing_is_overwritten_and_other_names_have_other_files(tmp_path, capsys, kind):
+    assert main(["new", kind, "own.thing-2", "--out", str(tmp_path)]) == 0
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+    assert all("OwnThing2" in text or "own.thing-2" in text for text in before.values())
+    assert main(["new", kind, "own.thing-2", "--out", str(tmp_path)]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert before == {path: path.read_text() for path in tmp_path.iterdir()}
+
+
+def test_without_out_it_goes_where_it_is_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli_new, "PLACES", {kind: tmp_path / kind for kind in cli_new.PLACES})
+    for kind, file in (("method", "my_own.py"), ("metric", "my_own.py"), ("suite", "my-own.yaml")):
+        assert main(["new", kind, "my-own"]) == 0
+        assert (tmp_path / kind / file).is_file()
+    assert "next: python run_bench.py --suite my-own --dry-run" in capsys.readouterr().out
+    (tmp_path / "file").write_text("")
+    assert main(["new", "suite", "x", "--out", str(tmp_path / "file")]) == 2
+    assert "cannot be written to" in capsys.readouterr().err
