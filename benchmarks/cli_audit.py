@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from benchmarks.cli_run import RUNS, _device
+from benchmarks.cli_run import RUNS
 from benchmarks.config import ConfigError, Extractor, load_profile
 
 DEFAULT_FEATURES = "efficientnet_lite0"
@@ -50,9 +50,10 @@ def audit(args: argparse.Namespace) -> int:
     profile, extractor = load_profile(args.profile), _extractor(args.features)
     store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
     out = args.out or RUNS / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
-    device = _device(args.device)
     from benchmarks.audit.run import audit as run
     from benchmarks.cpu import use_one_thread
+    from benchmarks.places import usable_device
+    device = usable_device(args.device)
     if device == "cpu":
         use_one_thread()  # as in a run
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,

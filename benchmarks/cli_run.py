@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     bench = Workbench(job)
     check_gans(job.suite, job.all_gans, bench.zoo)
     for gan in job.all_gans:
-        bench.zoo.check(gan)  # damaged weights stop the run now, not after an hour
+        for note in bench.zoo.check(gan):  # damaged weights stop the run now, not after an hour
+            print(f"note: {gan}: {note}", file=sys.stderr)
     plan = Plan(bench, Scorer(bench))
     ids = list(plan.cells)
     if args.only:
@@ -128,24 +129,12 @@ def make_job(args: argparse.Namespace) -> Job:
             raise ConfigError(f"--seeds takes whole numbers from 0, such as 0,1,2; got {' '.join(args.seeds)}")
         profile = profile.model_copy(update={"seeds": list(dict.fromkeys(map(int, args.seeds)))})
     store = args.store or os.environ.get("DIRBENCH_STORE") or str(RUNS.parent / "store")
-    return Job(suite, profile, _device(args.device), store)
+    from benchmarks.places import usable_device  # which imports torch
+    return Job(suite, profile, usable_device(args.device), store)
 
 
 def _known_method(name: str) -> str:
     registry.get(name)
-    return name
-
-
-def _device(name: str) -> str:
-    import torch
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f'--device "{name}" cannot be used here ({str(error).splitlines()[0]}); try cpu or auto') \
-            from error
     return name
 
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from benchmarks.places import at_home
 from methods import registry
 from methods.registry import did_you_mean
 from metrics import registry as metric_registry
@@ -255,6 +256,7 @@ def load_suite(name: str) -> Suite:
 
 def _beside(path: Path, value: str) -> str:
     """A path in a suite's file: it starts there if that exists, else where the command is run; names stay."""
+    value = str(at_home(value))
     there = path.parent / value
     return str(there) if Path(value).name not in SHIPPED and there.exists() else value
 
