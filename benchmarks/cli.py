@@ -8,10 +8,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_new, cli_run, cli_store, cli_zoo
 from benchmarks.cli_examples import epilog
 from benchmarks.command import program
+from benchmarks.places import at_home
 from benchmarks.version import version_line
 
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
@@ -71,7 +73,7 @@ def main(argv: list[str]) -> int:
             return BAD_INPUT
     args = parser().parse_args(argv)
     try:
-        return args.function(args)
+        return args.function(_at_home(args))
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; finished cells are kept and the same command goes on from there\n")
         return INTERRUPTED
@@ -84,3 +86,13 @@ def main(argv: list[str]) -> int:
         sentence = str(error) if isinstance(error, (ValueError, OSError, RuntimeError)) else repr(error)
         sys.stderr.write(f"{program()}: {sentence}\n")
         return BAD_INPUT
+
+
+def _at_home(args: argparse.Namespace) -> argparse.Namespace:
+    """``args`` with the user's home folder for each leading ``~/``, which a shell leaves alone in ``--out=~/x``."""
+    def expanded(value: object) -> object:
+        if isinstance(value, list):
+            return [expanded(item) for item in value]
+        return type(value)(at_home(value)) if isinstance(value, Path) or str(value).startswith("~/") else value
+
+    return argparse.Namespace(**{name: expanded(value) for name, value in vars(args).items()})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from benchmarks.cli_run import _device
 from benchmarks.command import program
 from benchmarks.config import ConfigError, Extractor, load_profile
 from benchmarks.yaml_files import YamlError, parse_yaml
@@ -53,9 +52,10 @@ def audit(args: argparse.Namespace) -> int:
             raise ConfigError(f"{option} {value}: expected a whole number from {least} (below 4294967296)")
     profile, extractor = load_profile(args.profile), _extractor(args.features)
     out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
-    device = _device(args.device)
     from benchmarks.audit.run import audit as run
     from benchmarks.cpu import use_one_thread
+    from benchmarks.places import usable_device
+    device = usable_device(args.device)
     if device == "cpu":
         use_one_thread()  # as in a run
     result = run((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,

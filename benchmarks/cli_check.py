@@ -33,6 +33,8 @@ def check_generator(args: argparse.Namespace) -> int:
     spaces = f"z of {generator.latent_dim}" + f", w of {generator.w_dim}" * bool(generator.w_dim)
     print(f"{type(generator).__name__}: {spaces}; images of {generator.resolution} pixels; activations "
           f"{', '.join(map(str, generator.layer_names))}")
+    for note in generator.notes:
+        print(f"note: {note}")
     return _show(check(generator, source_of(args.spec, generator), args.long))
 
 

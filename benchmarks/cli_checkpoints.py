@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -36,6 +37,8 @@ def inspect(args: argparse.Namespace) -> int:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {value}")
+    for note in generator.notes:
+        print(f"{'note':<{width}}  {note}")
     if args.sheet:
         save_sheet(samples(generator, args.samples), args.sheet)
         print(f"{'sheet':<{width}}  {args.sheet}")
@@ -62,28 +65,33 @@ def add_synthesize(commands) -> None:
     """``synthesize``: images of given latents."""
     p = commands.add_parser("synthesize", help="make images of latents with a checkpoint")
     _checkpoint(p)
-    p.add_argument("--latents", type=Path, required=True, metavar="Z.npy", help="[N, D], for w+ [N, L, D]")
+    p.add_argument("--latents", type=Path, required=True, metavar="Z.npy", help=".npy, .npz or .pt of one "
+                   "array: [N, D], for w+ [N, L, D]")
     p.add_argument("--space", choices=("z", "w", "w+"), default="z")
     p.add_argument("--psi", type=float, metavar="PSI", help="truncation, 1 for none (default: the family's own)")
     p.add_argument("--class", type=int, dest="label", metavar="N", help="class of a class-conditional generator")
     p.add_argument("--out", type=Path, required=True, metavar="OUT", help="images.npy: float32 [N, 3, R, R] as the "
                    "network returns them, about [-1, 1]; images.png: a sheet")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ..., or auto (default: %(default)s)")
     p.add_argument("--chunk", type=int, default=16, metavar="N", help="images at a time (default: 16)")
     p.set_defaults(function=synthesize)
 
 
 def synthesize(args: argparse.Namespace) -> int:
     """Writes the images."""
-    from benchmarks.checkpoints.tools import images_of, read_latents, save_images
+    from benchmarks.checkpoints.tools import images_of, save_images
     from benchmarks.generators.families import load_generator
+    from benchmarks.latent_files import read_latents
+    from benchmarks.places import usable_device
     if args.out.suffix not in (".npy", ".png"):
         raise ValueError(f"--out {args.out}: expected a name ending in .npy or .png")
     if args.chunk < 1:
         raise ValueError(f"--chunk {args.chunk}: expected a positive number")
-    latents = read_latents(args.latents)
+    device, latents = usable_device(args.device), read_latents(args.latents)
     spec = {"checkpoint": args.file, "checkpoint_key": args.key, "family": args.family}
-    generator = load_generator(spec, args.device)
+    generator = load_generator(spec, device)
+    for note in generator.notes:
+        print(f"note: {note}", file=sys.stderr)
     images = images_of(generator, latents, args.space, psi=args.psi, label=args.label, chunk=args.chunk)
     save_images(images, args.out)
     print(f"{args.out}: {len(images)} images of {images.shape[-1]}x{images.shape[-1]} pixels")

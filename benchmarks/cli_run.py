@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     bench = Workbench(job)
     check_gans(job.suite, job.all_gans if args.zoo else job.suite.everyone, bench.zoo)
     for gan in job.all_gans:
-        bench.zoo.check(gan)  # damaged weights stop the run now, not after an hour
+        for note in bench.zoo.check(gan):  # damaged weights stop the run now, not after an hour
+            print(f"note: {gan}: {note}", file=sys.stderr)
     plan = Plan(bench, Scorer(bench))
     plan.check_sizes()
     ids = list(plan.cells)
@@ -144,7 +145,8 @@ def make_job(args: argparse.Namespace) -> Job:
     suite.check_pairs_fit()
     if args.seeds:
         profile = profile.model_copy(update={"seeds": _seeds(args.seeds)})
-    return Job(suite, profile, _device(args.device), str(places.store(args.store)))
+    from benchmarks.places import usable_device  # which imports torch
+    return Job(suite, profile, usable_device(args.device), str(places.store(args.store)))
 
 
 def _seeds(texts: list[str]) -> list[int]:
@@ -156,19 +158,6 @@ def _seeds(texts: list[str]) -> list[int]:
 
 def _known_method(name: str) -> str:
     registry.get(name)
-    return name
-
-
-def _device(name: str) -> str:
-    import torch
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f'--device "{name}" cannot be used here ({str(error).splitlines()[0]}); try cpu or auto') \
-            from error
     return name
 
 

@@ -94,7 +94,7 @@ def add_train_zoo(commands) -> None:
     p.add_argument("--only", action="append", metavar="NAME", help="only this GAN; may be repeated")
     p.add_argument("--images", type=int, metavar="N", help="images that each GAN sees (default: mini 212000, celeba "
                    "5000000, sngan 6400000)")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, ..., or auto (default: %(default)s)")
     p.add_argument("--workers", type=int, default=1, metavar="N", help="GANs trained side by side")
     p.add_argument("--out", type=Path, default=Path(".training"), metavar="DIR", help="state, samples and weights")
     _add_data(p)
@@ -104,7 +104,9 @@ def add_train_zoo(commands) -> None:
 @notes_as_sentences()
 def train_zoo(args: argparse.Namespace) -> int:
     """Trains until every chosen GAN has seen its images."""
+    from benchmarks.places import usable_device
     from benchmarks.training.distributed import joined
+    args.device = usable_device(args.device)
     until = args.images
     if until is not None and until < 1:
         raise ValueError(f"train-zoo {args.zoo}: --images is {until}, expected at least 1")
@@ -153,7 +155,7 @@ def add_train_oracle(commands) -> None:
     p.add_argument("--seed", type=int, default=101)
     p.add_argument("--readable-from", type=float, default=0.0, metavar="B", help="balanced accuracy from which an "
                    "attribute counts (default: 0, all, as in the papers)")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, ..., or auto (default: %(default)s)")
     p.set_defaults(function=train_oracle)
 
 
@@ -171,8 +173,10 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 @notes_as_sentences()
 def train_oracle(args: argparse.Namespace) -> int:
     """Trains one oracle and prints its path."""
+    from benchmarks.places import usable_device
     from oracles.training import train_oracle as train
     _refuse_unused(args)
+    args.device = usable_device(args.device)
     if args.oracle in RENDERED:
         print(train(args.oracle, args.out))
         return 0

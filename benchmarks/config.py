@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_
 
 from benchmarks.config_errors import ConfigError, sentences
 from benchmarks.names import check_name, check_names, check_pairs
+from benchmarks.places import at_home
 from benchmarks.profile import Count, Profile, Strict
 from benchmarks.yaml_files import Document, YamlError, read_yaml
 from methods import registry
@@ -245,6 +246,7 @@ def load_suite(name: str) -> Suite:
 
 def _beside(path: Path, value: str) -> str:
     """A path in a suite's file: it starts there if that exists, else where the command is run; names stay."""
+    value = str(at_home(value))
     there = path.parent / value
     return str(there) if Path(value).name not in SHIPPED and there.exists() else value
 

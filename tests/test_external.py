@@ -213,3 +213,25 @@ def test_on_the_command_line(spec):
     assert right.returncode == 0 and "nothing is wrong" in right.stdout
     nothing = run("check-generator", "no/such.pt")
     assert nothing.returncode == 2 and "Traceback" not in nothing.stderr and "no/such.pt" in nothing.stderr
+
+
+@pytest.mark.parametrize("key, value, words", [
+    ("input_shape", "12x1x1", r"input_shape: '12x1x1', expected whole numbers from 1, such as \[12, 1, 1\]"),
+    ("input_shape", "[12, 1, 1]", "input_shape: .*expected whole numbers"),
+    ("input_shape", [12, 1.0, 1], "input_shape: "),
+    ("input_shape", [], "input_shape: "), ("input_shape", {"z": 12}, "input_shape: "),
+    ("input_shape", [-12, -1], "input_shape: "),
+    ("input_shape", True, "input_shape: "), ("input_shape", 25, "latent_dim is 12"),
+    ("latent_dim", "12", "latent_dim: '12'"),
+    ("latent_dim", True, "latent_dim: True"), ("latent_dim", 12.0, "latent_dim: 12.0"),
+    ("output", ["tanh"], "output: "),
+    ("output", None, "output: "), ("output", "tahn", 'output: .*Did you mean "tanh"'), ("layers", 3, "layers: 3"),
+    ("first_linear", ["head"], "first_linear: "),
+    ("layers", {"a": 1}, "layers: "), ("layers", "nothing.like.it", "layers: unknown submodule"),
+    ("args", [1], "args: "),
+    ("args", "width", "args: "), ("checkpoint", {"a": 1}, "checkpoint: "), ("checkpoint", 3, "checkpoint: 3")])
+def test_values_of_other_kinds_are_explained(spec, key, value, words):
+    from benchmarks.generators.external_spec import read_spec
+    path = spec()
+    with pytest.raises(SpecError, match=words):
+        load_external({**read_spec(path), key: value}, path.parent)

@@ -315,7 +315,7 @@ def test_wrong_input_is_explained():
         StyleGAN2.from_state_dict(state | {"synthesis.b8.skip.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="size mismatch for synthesis.b8.conv0.weight"):
         StyleGAN2.from_state_dict(state | {"synthesis.b8.conv0.weight": torch.zeros(1, 2, 3, 3)})
-    with pytest.raises(ValueError, match="ADA layout"):
+    with pytest.raises(ValueError, match="unknown StyleGAN2 checkpoint layout"):
         StyleGAN2.from_state_dict({"foo": torch.zeros(1)})
     with pytest.raises(ValueError, match="low-pass"):
         StyleGAN2.from_state_dict(state | {"synthesis.b8.resample_filter": torch.ones(4, 4)})

@@ -14,6 +14,7 @@ from benchmarks.checkpoints.reading import sha256_of
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external_spec import read_spec
 from benchmarks.generators.zoo import MANIFEST, NAMED, Zoo, load_zoo
+from benchmarks.places import at_home
 from oracles import registry as judges
 from oracles.base import AttributeOracle
 
@@ -114,7 +115,8 @@ def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]
     if path.suffix in (".yaml", ".yml") and path.is_file():
         spec = dict(read_spec(path))
         weights = spec.get("checkpoint")
-        folder = path.parent if "module" in spec or (path.parent / str(weights)).exists() else folder
+        beside = path.parent / at_home(str(weights))
+        folder = path.parent if "module" in spec or beside.exists() else folder
         own = ("checkpoint", "checkpoint_key", "family")
         entry = {"generator": spec} if "module" in spec else {
             **{k: spec[k] for k in own if k in spec}, "settings": {k: v for k, v in spec.items() if k not in own}}

@@ -58,6 +58,9 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
     if controls and controls[0].hash == controls[1].hash:
         raise ValueError(f"--control {control[0]} {control[1]} are the same generator; a control is two generators "
                          "that were trained on the same data, apart from each other")
+    for one in (*subjects, *controls):
+        for note in one.generator.notes:
+            say(f"note: {one.given}: {note}")
     everyone = Subjects([*subjects, *controls])
     judge = find_judge(oracle, [*subjects, *controls])
     pair = (subjects[0].name, subjects[1].name)

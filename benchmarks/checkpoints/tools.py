@@ -100,26 +100,6 @@ def convert(source: Path, target: Path, family: str | None = None, key: str | No
     return {**facts, "sha256": sha256_of(target)}
 
 
-def read_latents(path: Path) -> Tensor:
-    """float32 [N, D] or [N, L, D] of a ``.npy`` file; never unpickled.
-
-    Raises:
-        ValueError: no such file, no array of finite real numbers, or of another rank.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a declared size costs nothing
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
-        raise ValueError(f"{path} is no array of latents ({str(error)[:200]}); expected what numpy.save writes of an "
-                         "array of numbers [N, D]") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3) or not len(array):
-        shown = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
-        raise ValueError(f"{path} holds {shown}; expected numbers [N, D], or [N, L, D] for w+")
-    latents = torch.from_numpy(np.array(array, dtype=np.float32))
-    if not latents.isfinite().all():
-        raise ValueError(f"{path} holds latents that are not finite")
-    return latents
-
-
 def images_of(generator: Generator, latents: Tensor, space: str, *, psi: float | None = None, label: int | None = None,
               chunk: int = 16) -> Tensor:
     """float32 images [N, 3, R, R] of ``latents``, on the CPU.

@@ -18,7 +18,8 @@ from benchmarks.generators.base import Generator
 from benchmarks.generators.external_spec import read_spec
 
 State = Mapping[str, Tensor]
-MAY_LACK = ("lod", "w_avg")  # what a checkpoint may lack (ends of names): documented, and put in place of it
+# What a checkpoint may lack (ends of names): documented, and put in place of it. The low-passes are constants.
+MAY_LACK = ("lod", "w_avg", "resample_filter", "upsample.kernel", "blur.kernel", "filter.kernel")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.generators.said import check_channels, flag
+
 State = Mapping[str, Tensor]
 
 
@@ -40,33 +42,6 @@ class Sizes:
         return len(found)
 
 
-def setting(extras: Mapping[str, Any] | None, names: str | tuple[str, ...], kind: Callable, default: Any) -> Any:
-    """A constructor argument of the file's own project, ``kind`` applied; ``default`` where the file says nothing.
-
-    Looked for in ``extras`` and in its ``init_kwargs``, by several names if it has several; ``"a.b"`` is b in a.
-
-    Raises:
-        ValueError: ``kind`` does not accept what the file has.
-    """
-    inner = (extras or {}).get("init_kwargs")
-    for place in (extras or {}, inner if isinstance(inner, Mapping) else {}):
-        for name in (names,) if isinstance(names, str) else names:
-            value: Any = place
-            for part in name.split("."):
-                value = value.get(part, place) if isinstance(value, Mapping) else place
-            if value is not place:
-                try:
-                    return kind(value)
-                except (TypeError, ValueError, OverflowError) as error:
-                    raise ValueError(f"the checkpoint's setting {name}={value!r} is not usable: {error}") from error
-    return default
-
-
-def clamp_setting(value: float | None) -> float:
-    """A limit of activations as projects write it, where None means none."""
-    return math.inf if value is None else float(value)
-
-
 def build(cls: type, settings: Mapping[str, Any], state: State, optional: Iterable[str] = ()) -> nn.Module:
     """``cls(**settings)`` holding ``state``. Memory is taken only when all names and shapes are right.
 
@@ -79,8 +54,7 @@ def build(cls: type, settings: Mapping[str, Any], state: State, optional: Iterab
     known = [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "rng")]
     if unknown := sorted(set(settings) - set(known)):
         raise ValueError(f"{family} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-    if settings.get("image_channels", 3) not in (1, 3):
-        raise ValueError(f"{family} state dict: images of {settings['image_channels']} channels, expected 3 (or 1)")
+    check_channels(int(settings.get("image_channels", 3)), f"{family} state dict")
     try:
         with torch.device("meta"):  # shapes only: a file cannot make us allocate what it does not hold
             net = cls(**settings)
@@ -198,9 +172,7 @@ def is_fused(fused_scale: bool | str, side: int) -> bool:
 
 def fused_setting(value: bool | str) -> bool | str:
     """``fused_scale`` as genforce configurations have it. Raises ValueError for anything else."""
-    if value not in (True, False, "auto"):
-        raise ValueError('expected true, false or "auto"')
-    return value if value == "auto" else bool(value)
+    return value if value == "auto" else flag(value)
 
 
 def upsampling_conv(x: Tensor, weight: Tensor, fused: bool) -> Tensor:

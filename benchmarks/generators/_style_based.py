@@ -12,6 +12,8 @@ from benchmarks.generators._layers import class_labels
 from benchmarks.generators.base import Generator
 from results.fingerprint import state_fingerprint
 
+NO_CENTRE = "the file has no mean w: the centre of truncation is the mean of 10,000 mapped latents"
+
 
 class StyleBased(Generator):
     """A generator that maps z to w and uses w once in each of ``n_layers`` rows of w+.
@@ -56,7 +58,8 @@ class StyleBased(Generator):
         cutoff = self.truncation_cutoff if truncation_cutoff is None else truncation_cutoff
         family = type(self).__name__
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"{family}: expected z [N, {self.latent_dim}], got {tuple(z.shape)}")
+            other = "; these look like w+, which is another space" if z.shape[1:] == (self.n_layers, self.w_dim) else ""
+            raise ValueError(f"{family}: expected z [N, {self.latent_dim}], got {tuple(z.shape)}{other}")
         labels = class_labels(c, len(z), self.n_classes, self.label, family)
         with torch.autocast(z.device.type, enabled=False):  # cheap; bf16 would only lose digits
             w = self._mapping(z.to(self.w_avg.dtype), None if labels is None else labels.to(self.w_avg))

@@ -35,6 +35,7 @@ class Generator(nn.Module, ABC):
     * ``layer_names``: names of the activations it can return, in the order they are computed.
     * ``n_classes``: how many classes it draws, or 0; ``label``: the class used where a caller passes none.
     * ``family``: its name where its checkpoints can be read (``"stylegan2"``), with ``reads`` and ``from_state_dict``.
+    * ``notes``: sentences on what its reader had to put in place of what a file lacks, or could not use of it.
 
     Latents are ``[N, D]``; style-based families take w+ ``[N, L, D]`` in the same calls.
 
@@ -59,6 +60,7 @@ class Generator(nn.Module, ABC):
     """
 
     family: str = ""
+    notes: tuple[str, ...] = ()
     name: str = ""  # what the registry goes by: the family, of the class that states it only
     latent_dim: int
     w_dim: int = 0

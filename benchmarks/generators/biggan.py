@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.generators.base import Layers
 from benchmarks.generators.biggan_layers import SelfAttention, fold_power_step, normalise, upsample
+from benchmarks.generators.said import Said, check_channels, positive, whole
 from benchmarks.generators.z_fed import Label, ZFed, count_up, reading, to_image, truncated_normal
 
 FINAL_EPS = 1e-5  # of the last norm, whatever the others have
 ATTENTION = ("theta", "phi", "g", "o")
+LARGEST_SN_EPS = 1e-4
+LAYOUT = "a BigGAN generator in the ajbrock layout"
 
 
 class BigGAN(ZFed):
@@ -31,7 +35,7 @@ class BigGAN(ZFed):
         chunk: size of a chunk of z. n_classes, embedding: number of classes and size of the class embedding.
         widths: channels at the bottom and after each block; the side doubles with each. bottom: side at the bottom.
         attention: numbers of the blocks that self-attention follows.
-        eps: of the conditional norms.
+        eps: of the conditional norms. image_channels: 3, or 1 for grey (``synthesize`` repeats it to three).
         truncation: the threshold of truncated sampling, or None (paper, Sec. 3.1: values of z beyond it are drawn
             again). It shapes ``sample_z`` only; the network does not know it.
         label: see :class:`ZFed`.
@@ -42,10 +46,10 @@ class BigGAN(ZFed):
     family = "biggan"
 
     def __init__(self, *, chunk: int, n_classes: int, embedding: int, widths: Sequence[int], bottom: int = 4,
-                 attention: Sequence[int] = (), eps: float = 1e-5, truncation: float | None = None,
-                 label: Label = None) -> None:
+                 attention: Sequence[int] = (), eps: float = 1e-5, image_channels: int = 3,
+                 truncation: float | None = None, label: Label = None) -> None:
         super().__init__()
-        self.chunk, self.bottom = chunk, bottom
+        self.chunk, self.bottom, self.eps = chunk, bottom, eps
         self.n_classes, self.label, self.truncation = n_classes, label, truncation
         self.n_layers = len(widths)
         self.latent_dim = chunk * self.n_layers
@@ -57,14 +61,16 @@ class BigGAN(ZFed):
                 nn.ModuleList([_Block(n_in, n_out, embedding + chunk, eps)]
                               + [SelfAttention(n_out, ATTENTION, ())] * (i in attention))
                 for i, (n_in, n_out) in enumerate(pairwise(widths)))
-            self.output_layer = nn.Sequential(_Norm(widths[-1]), nn.ReLU(), nn.Conv2d(widths[-1], 3, 3, padding=1))
+            to_rgb = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
+            self.output_layer = nn.Sequential(_Norm(widths[-1]), nn.ReLU(), to_rgb)
         inside = [f"blocks.{i}.{j}" for i, stage in enumerate(self.blocks) for j in range(len(stage))]
         self.layer_names = ("linear", *inside)
 
     @classmethod
     def reads(cls, state: Mapping[str, Tensor]) -> bool:
         """True for the names of ajbrock/BigGAN-PyTorch's generator."""
-        return {"shared.weight", "linear.weight", "blocks.0.0.bn1.gain.weight", "output_layer.2.weight"} <= state.keys()
+        names = {"shared.weight", "linear.weight", "blocks.0.0.bn1.gain.weight", "output_layer.2.weight"}
+        return names <= state.keys() and "blocks.0.0.bn4.gain.weight" not in state  # which BigGAN-deep has
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
@@ -72,12 +78,15 @@ class BigGAN(ZFed):
         """The network of a state in the ajbrock layout, every size read off the tensors.
 
         Statistics may lie one level deeper (``bn1.bn.stored_mean`` or ``running_mean``, as cross-replica and "my"
-        batch norm store them); weights without ``u0`` are taken as they are. ``overrides``: eps, truncation, label.
+        batch norm store them); weights without ``u0`` are taken as they are. ``overrides``: eps (else ``BN_eps`` of
+        that project's ``config`` in ``extras``, else 1e-5), truncation, label.
 
         Raises:
-            ValueError: names are missing or left over, shapes do not fit each other, or z is not hierarchical.
+            ValueError: names are missing or left over, shapes do not fit each other, z is not hierarchical, or
+                ``extras`` tell of another network, or of one that is not computed here.
         """
-        with reading("a BigGAN generator in the ajbrock layout"):
+        said = Said(extras, "BigGAN")
+        with reading(LAYOUT):
             state = fold_power_step(_flat_statistics(state))
             blocks = count_up(state, "blocks.{}.0.conv1.weight")
             widths = [state["blocks.0.0.conv1.weight"].shape[1],
@@ -88,10 +97,18 @@ class BigGAN(ZFed):
                 raise ValueError(
                     f"the norms of its blocks read {state['blocks.0.0.bn1.gain.weight'].shape[1]} numbers, expected "
                     f"{embedding} of the class embedding and a chunk of {chunk} of z: only hierarchical z can be read")
+            bottom = math.isqrt(rows // widths[0])
+            if bottom**2 * widths[0] != rows:
+                raise ValueError(f"the map that it starts from has {rows} numbers in {widths[0]} channels, which make "
+                                 "no square: only square images are read")
             sizes = {"chunk": chunk, "n_classes": n_classes, "embedding": embedding, "widths": widths,
-                     "bottom": math.isqrt(rows // widths[0]),
-                     "attention": [i for i in range(blocks) if f"blocks.{i}.1.gamma" in state]}
-            return cls._filled(state, sizes | overrides)
+                     "bottom": bottom, "attention": [i for i in range(blocks) if f"blocks.{i}.1.gamma" in state],
+                     "image_channels": check_channels(len(state["output_layer.2.weight"]), "BigGAN")}
+        _compare(said, sizes)
+        with reading(LAYOUT):
+            net = cls._filled(state, sizes | {"eps": said.take(("BN_eps", "eps"), positive, 1e-5)} | overrides)
+        net.notes = said.told()
+        return net
 
     # -- latents -----------------------------------------------------------------------------------
     def sample_z(self, n: int, rng: torch.Generator) -> Tensor:
@@ -101,7 +118,7 @@ class BigGAN(ZFed):
         return truncated_normal(n, self.latent_dim, self.truncation, rng).to(self.device)
 
     def settings(self) -> dict[str, object]:
-        return {**super().settings(), "truncation": self.truncation}
+        return {**super().settings(), "truncation": self.truncation, "eps": self.eps}
 
     # -- layers -------------------------------------------------------------------------------------
     def _steps(self, z: Tensor, c: Tensor | None) -> Iterator[tuple[str, Tensor]]:
@@ -180,6 +197,46 @@ class _Block(nn.Module):
         h = self.conv1(upsample(self.bn1(x, condition).relu()))
         h = self.conv2(self.bn2(h, condition).relu())
         return h + upsample(self.conv_sc(x))  # a 1x1 convolution and repeated pixels change places for nothing
+
+
+def _compare(said: Said, sizes: Mapping[str, Any]) -> None:
+    """ValueError where ajbrock's ``config`` tells of another network than the weights, or of none computed here."""
+    slots, bottom = len(sizes["widths"]), sizes["bottom"]
+    said.only("model", "biggan")
+    said.only("G_shared", True)
+    said.only("hier", True)
+    said.only("norm_style", "bn")
+    said.only("G_kernel_size", 3)
+    said.only(("G_nl", "G_activation"), "relu", "inplace_relu")
+    said.only("z_var", 1)
+    if said.take("SN_eps", positive, 1e-12) > LARGEST_SN_EPS:  # it only keeps a norm of zero from being divided by
+        raise ValueError(f"BigGAN: the checkpoint says that SN_eps is above {LARGEST_SN_EPS}, which would change its "
+                         "spectral norm, and is not computed here")
+    said.size(("n_classes", "num_classes"), sizes["n_classes"], "classes")
+    said.size("bottom_width", bottom, "pixels at the bottom")
+    said.size("resolution", bottom << slots - 1, "pixels a side")
+    shared, z_dim = said.take("shared_dim", whole, 0), said.take("dim_z", whole, None)
+    if shared or z_dim:  # 0: as wide as z
+        said.size("shared_dim" if shared else "dim_z", sizes["embedding"], "numbers of the class embedding")
+    if z_dim and z_dim // slots != sizes["chunk"]:
+        raise ValueError(f"BigGAN: the checkpoint says dim_z={z_dim}, which {slots} places share in chunks of "
+                         f"{z_dim // slots}, but its weights read chunks of {sizes['chunk']}: settings and weights "
+                         "are of two networks")
+    found = [bottom << i + 1 for i in sizes["attention"]]
+    asked = said.take(("G_attn", "attention"), _resolutions, found)
+    if [side for side in asked if bottom < side <= bottom << slots - 1] != found:
+        raise ValueError(f"BigGAN: the checkpoint says attention at {asked}, but its weights have it at {found}: "
+                         "settings and weights are of two networks")
+    said.skip("G_ch", "G_param", "G_init", "num_G_SVs", "num_G_SV_itrs", "cross_replica", "mybn", "G_mixed_precision",
+              "G_fp16", "skip_init", "no_optim", "G_lr", "adam_eps", "SN_eps", "BN_eps", "z_chunk_size", "num_slots",
+              "G_depth", "G_ortho", "G_eval_mode", "G_batch_size", "BN_sync", "hashname", "experiment_name", "shuffle",
+              "load_in_mem", "parallel", "pin_memory", "use_multiepoch_sampler", "toggle_grads", "split_D", "arch",
+              "accumulate_stats", "sv_log_interval", "ema_start", "use_ema", "num_inception_images", "gpu")
+
+
+def _resolutions(text: Any) -> list[int]:
+    """[32, 64] of ajbrock's "32_64"; "0" is none."""
+    return sorted(int(part) for part in str(text).split("_") if int(part))
 
 
 def _flat_statistics(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 
 from benchmarks.generators.base import Layers
 from benchmarks.generators.biggan_layers import SelfAttention, fold_stored_pair, normalise, upsample
+from benchmarks.generators.said import Said, flag, positive, whole
 from benchmarks.generators.z_fed import Label, ZFed, reading, to_image, truncated_normal
 
 BOTTOM = 4  # side of the first activation
 NORMS = ("bn_0", "bn_1", "bn_2", "bn_3")
 ATTENTION = tuple(f"snconv1x1_{name}" for name in ("theta", "phi", "g", "o_conv"))
+LAYOUT = "a BigGAN-deep generator in the Hugging Face layout"
 TAIL = 2.0  # truncated latents are standard normal within +-2, times the truncation
 
 
@@ -80,14 +83,17 @@ class BigGANDeep(ZFed):
                         **overrides: object) -> BigGANDeep:
         """The network of a state in the Hugging Face layout, every size read off the tensors.
 
-        The state does not say which blocks double the side: every second one (the 2nd, the 4th, ...), as in all
-        released models, unless ``upsampling`` is among the ``overrides`` (others: eps, truncation, label). Weights
-        without ``weight_orig`` are taken as they are.
+        The state does not say which blocks double the side: that project's ``config`` in ``extras`` does, else it is
+        every second one (the 2nd, the 4th, ...), as in all released models, unless ``upsampling`` is among the
+        ``overrides`` (others: truncation, label, and eps, else the config's, else 1e-4). Weights without
+        ``weight_orig`` are taken as they are.
 
         Raises:
-            ValueError: names are missing or left over, or shapes do not fit each other.
+            ValueError: names are missing or left over, shapes do not fit each other, or ``extras`` tell of another
+                network.
         """
-        with reading("a BigGAN-deep generator in the Hugging Face layout"):
+        said = Said(extras, "BigGANDeep")
+        with reading(LAYOUT):
             state = fold_stored_pair(state)
             blocks, attention = [], None
             for i in range(len(state)):
@@ -104,11 +110,19 @@ class BigGANDeep(ZFed):
             if state["generator.gen_z.weight"].shape[1] != 2 * embedding:
                 raise ValueError(f"gen_z reads {state['generator.gen_z.weight'].shape[1]} numbers, expected "
                                  f"{2 * embedding}: z and a class embedding of its size")
+            if len(state["generator.gen_z.bias"]) != widths[0] * BOTTOM**2:
+                raise ValueError(f"the map that it starts from has {len(state['generator.gen_z.bias'])} numbers in "
+                                 f"{widths[0]} channels, expected {BOTTOM}x{BOTTOM}: only square images are read")
             sizes = {"z_dim": embedding, "n_classes": n_classes, "widths": widths, "attention": attention,
-                     "upsampling": [i % 2 == 1 for i in range(len(blocks))],
                      "n_stats": len(state["generator.bn.running_means"]),
                      "outputs": len(state["generator.conv_to_rgb.weight"])}
-            return cls._filled(state, sizes | overrides)
+            if sizes["outputs"] < 3:
+                raise ValueError(f"images of {sizes['outputs']} channels, expected 3")
+        sizes["upsampling"] = _compare(said, sizes)
+        with reading(LAYOUT):
+            net = cls._filled(state, sizes | {"eps": said.take("eps", positive, 1e-4)} | overrides)
+        net.notes = said.told()
+        return net
 
     # -- latents -----------------------------------------------------------------------------------
     def sample_z(self, n: int, rng: torch.Generator) -> Tensor:
@@ -117,7 +131,7 @@ class BigGANDeep(ZFed):
         return (self.truncation * truncated_normal(n, self.latent_dim, TAIL, rng)).to(self.device)
 
     def settings(self) -> dict[str, object]:
-        return {**super().settings(), "truncation": self.truncation,
+        return {**super().settings(), "truncation": self.truncation, "eps": self.eps,
                 "upsampling": [layer.up for layer in self.generator.layers if isinstance(layer, _Block)]}
 
     def _lookup(self) -> tuple[int, float]:
@@ -206,3 +220,35 @@ class _Block(nn.Module):
         h = self.conv_3(self.bn_3(h, condition, at).relu())
         kept = x[:, :self.n_out]
         return h + (upsample(kept) if self.up else kept)
+
+
+def _compare(said: Said, sizes: Mapping[str, Any]) -> list[bool]:
+    """Which blocks double the side, as the file says (else every second one), if it agrees with the weights.
+
+    Raises:
+        ValueError: settings and weights are of two networks.
+    """
+    widths, other = sizes["widths"], "settings and weights are of two networks"
+    said.size(("z_dim", "class_embed_dim"), sizes["z_dim"], "numbers of z, and of the class embedding")
+    said.size(("num_classes", "n_classes"), sizes["n_classes"], "classes")
+    said.size("n_stats", sizes["n_stats"], "rows of batch-norm statistics")
+    position = said.take("attention_layer_position", whole, sizes["attention"])
+    if position != sizes["attention"] and not (sizes["attention"] is None and position >= len(widths) - 1):
+        raise ValueError(f"BigGANDeep: the checkpoint says attention_layer_position={position}, but its weights have "
+                         f"attention before layer {sizes['attention']}: {other}")
+    layers = said.take("layers", _layers, None)
+    width = said.take("channel_width", whole, widths[-1])
+    if layers is not None:
+        planned = [layers[0][1] * width, *(out * width for _, _, out in layers)] if layers else []
+        if planned != widths:
+            raise ValueError(f"BigGANDeep: the checkpoint says layers and channel_width of widths {planned}, but its "
+                             f"weights have {widths}: {other}")
+    flags = [i % 2 == 1 for i in range(len(widths) - 1)] if layers is None else [up for up, _, _ in layers]
+    said.size("output_dim", BOTTOM << sum(flags), "pixels a side")
+    said.skip("architectures", "model_type", "torch_dtype", "transformers_version")
+    return flags
+
+
+def _layers(value: Any) -> list[tuple[bool, int, int]]:
+    """(doubles the side, channels before, after, in units of the width) of each block."""
+    return [(flag(up), whole(before), whole(after)) for up, before, after in value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
+VECTOR = re.compile(r"(?:u|sv)\d{1,3}")
 
 
 class SelfAttention(nn.Module):
@@ -72,10 +74,12 @@ def divided(weight: Tensor, sigma: Tensor, name: str) -> Tensor:
 def fold_power_step(state: State) -> dict[str, Tensor]:
     """``state`` with ``x.weight`` divided by its sigma for each ``x.u0``; ``u0`` and the log ``sv0`` go.
 
+    So do further vectors (``u1``, ``sv1``, ... of ``num_G_SVs``), since the first alone divides.
+
     All weights but the class embedding's have a ``u0``, or none has (a network without spectral norm, or one folded
     before): a single one lost would be another network without a word.
     """
-    out = {name: value for name, value in state.items() if name.rpartition(".")[2] not in ("u0", "sv0")}
+    out = {name: value for name, value in state.items() if not VECTOR.fullmatch(name.rpartition(".")[2])}
     stems = {name[:-len(".u0")] for name in state if name.endswith(".u0")}
     weights = {name[:-len(".weight")] for name in state if name.endswith(".weight")} - {"shared"}
     if stems and stems != weights:

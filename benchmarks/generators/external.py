@@ -28,6 +28,18 @@ class _Reached(Exception):
     """The activation that was asked for is there; nothing after it is computed."""
 
 
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _shape(value: object, latent_dim: int) -> tuple[int, ...]:
+    """One z's shape as a specification has it: whole numbers, or one alone. Raises SpecError."""
+    shape = (value,) if _is_size(value) else tuple(value) if isinstance(value, list | tuple) else ()
+    if not shape or not all(map(_is_size, shape)):
+        raise SpecError(f"input_shape: {value!r}, expected whole numbers from 1, such as [{latent_dim}, 1, 1]")
+    return shape
+
+
 class External(Generator):
     """A plain ``nn.Module`` with z in and images out, fed with z.
 
@@ -49,15 +61,20 @@ class External(Generator):
     def __init__(self, net: nn.Module, *, latent_dim: int, input_shape: Sequence[int] | None = None,
                  output: str = "tanh", layers: Sequence[str] = (), first_linear: str | None = None) -> None:
         super().__init__()
-        if output not in OUTPUTS:
-            raise SpecError(did_you_mean("output", str(output), list(OUTPUTS)))
-        if not isinstance(latent_dim, int) or latent_dim < 1:
+        if not isinstance(output, str) or output not in OUTPUTS:
+            raise SpecError("output: " + did_you_mean("range", str(output), list(OUTPUTS)))
+        if not _is_size(latent_dim):
             raise SpecError(f"latent_dim: {latent_dim!r}, expected the size of z, a whole number from 1")
         self.latent_dim, self.output = latent_dim, output
-        self.input_shape = tuple(input_shape or (latent_dim,))
+        self.input_shape = _shape(latent_dim if input_shape is None else input_shape, latent_dim)
+        layers = (layers,) if isinstance(layers, str) else layers
+        if not isinstance(layers, list | tuple):
+            raise SpecError(f"layers: {layers!r}, expected names of submodules, such as [blocks.0, blocks.1]")
         if math.prod(self.input_shape) != latent_dim:
             raise SpecError(f"input_shape: {list(self.input_shape)} holds {math.prod(self.input_shape)} numbers, but "
                             f"latent_dim is {latent_dim}")
+        if first_linear is not None and not isinstance(first_linear, str):
+            raise SpecError(f"first_linear: {first_linear!r}, expected the name of one submodule")
         self.net = net.eval()
         modules = dict(net.named_modules())
         for key, names in (("layers", layers), ("first_linear", [first_linear] if first_linear else [])):

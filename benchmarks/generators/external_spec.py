@@ -29,6 +29,7 @@ from benchmarks.checkpoints import read_checkpoint
 from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external import External, SpecError
+from benchmarks.places import at_home
 from benchmarks.yaml_files import YamlError, read_yaml
 from methods.registry import did_you_mean
 
@@ -54,6 +55,8 @@ def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Genera
     folder = folder or Path()
     cls = import_class(str(spec["module"]), folder)
     args = spec.get("args") or {}
+    if not isinstance(args, Mapping):
+        raise SpecError(f"args: {args!r}, expected names and values of the constructor, such as {{width: 64}}")
     with torch.random.fork_rng(devices=[]):  # a constructor draws its first weights from the global source
         torch.manual_seed(0)
         try:
@@ -64,7 +67,9 @@ def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Genera
     if not isinstance(made, nn.Module):
         raise SpecError(f"module: {spec['module']} makes a {type(made).__name__}, expected an nn.Module or a Generator")
     if spec.get("checkpoint"):
-        _fill(made, folder / str(spec["checkpoint"]), spec.get("checkpoint_key"))
+        if not isinstance(spec["checkpoint"], str | Path):
+            raise SpecError(f"checkpoint: {spec['checkpoint']!r}, expected the path of a file")
+        _fill(made, folder / at_home(spec["checkpoint"]), spec.get("checkpoint_key"))
     settings = {key: spec[key] for key in SETTINGS if key in spec}
     if isinstance(made, Generator):
         if settings:
@@ -84,7 +89,7 @@ def load_any(spec: str) -> Generator:
     """
     from benchmarks.generators.families import load_generator  # it looks through this folder, this file included
 
-    path = Path(spec)
+    path = at_home(spec)
     if path.suffix in (".yaml", ".yml"):
         found = read_spec(path)
         return load_external(found, path.parent) if "module" in found else load_generator(found)

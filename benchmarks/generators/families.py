@@ -14,11 +14,28 @@ from torch import Tensor
 import benchmarks.generators
 from benchmarks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
 from benchmarks.checkpoints.reading import check_finite
+from benchmarks.generators._layers import fused_setting
 from benchmarks.generators.base import Generator
+from benchmarks.generators.said import a_label, finite, flag, positive, whole
+from benchmarks.places import at_home
 from methods.registry import did_you_mean, find_classes, pick
 
+# Public layouts that no family reads: names that only they have (and one they lack), and what to say.
+UNREAD: tuple[tuple[str, str | None, str], ...] = (
+    ("blocks.0.0.bn4.gain.weight", None, "this is BigGAN-deep in ajbrock's layout, which is not read: its public code "
+     "joins z and class in one order or the other, and a file does not say in which. BigGAN-deep of Hugging Face is "
+     "read; so is any network wrapped as a generator of your own"),
+    ("blocks.0.0.bn1.gain.weight", "shared.weight", "this is ajbrock's BigGAN without a class embedding "
+     "(shared.weight): it was dropped when the file was written, or the network has one for each layer (G_shared off), "
+     "which is not read"),
+)
 NOT_FAMILIES = frozenset({"base", "families", "manifest", "zoo"})
 SHOWN = 4
+# What a user's settings must be, where the name says it whatever the family.
+KINDS = {"clamp": positive, "mapping_lr": positive, "eps": positive, "truncation": positive, "truncation_psi": finite,
+         "truncation_cutoff": whole, "output_scale": positive, "num_critical": whole, "final_tanh": flag,
+         "fused_scale": fused_setting, "label": a_label}
+OPTIONAL = ("label", "truncation_cutoff", "truncation")  # None says that there is none
 # A few names that every checkpoint of a project has, for saying what an unknown one is close to.
 TYPICAL: dict[str, tuple[str, ...]] = {
     "StyleGAN2 of NVIDIA": ("synthesis.b4.const", "synthesis.b4.conv1.weight", "synthesis.b8.conv0.affine.weight",
@@ -59,6 +76,9 @@ def recognise(state: Mapping[str, Tensor]) -> type[Generator]:
     fitting = [cls for cls in found.values() if cls.reads(state)]
     if len(fitting) == 1:
         return fitting[0]
+    for name, lacking, sentence in UNREAD:
+        if not fitting and name in state and lacking not in state:
+            raise CheckpointError(sentence)
     shown = ", ".join(f"{name[:60]} {list(value.shape)}" for name, value in list(state.items())[:SHOWN])
     if fitting:
         names = ", ".join(cls.family for cls in fitting)
@@ -101,10 +121,7 @@ def build(checkpoint: Checkpoint, family: str | None = None, **overrides: object
         _check_settings(cls, overrides)
         state = {name: value.float() if value.is_floating_point() else value
                  for name, value in checkpoint.state.items()}
-        extras = dict(checkpoint.extras)
-        if isinstance(extras.get("config"), Mapping):  # constructor arguments under the name that many projects use
-            extras.setdefault("init_kwargs", extras["config"])
-        return cls.from_state_dict(state, extras=extras, **overrides).freeze()
+        return cls.from_state_dict(state, extras=checkpoint.extras, **overrides).freeze()
     except ValueError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
     except (RuntimeError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
@@ -113,14 +130,23 @@ def build(checkpoint: Checkpoint, family: str | None = None, **overrides: object
 
 
 def _check_settings(cls: type[Generator], overrides: Mapping[str, object]) -> None:
-    """ValueError naming the nearest for a setting that ``from_state_dict`` (or the class, if that passes on) lacks."""
+    """ValueError naming the nearest for a setting that ``from_state_dict`` (or the class, if that passes on) lacks.
+
+    Also for a value that is none of its setting's kind.
+    """
     parameters = dict(inspect.signature(cls.from_state_dict).parameters)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         parameters |= inspect.signature(cls).parameters
     known = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name not in ("extras", "rng")]
-    for name in overrides:
+    for name, value in overrides.items():
         if name not in known:
             raise ValueError(f"{cls.family}: {did_you_mean('setting', name, known)}")
+        try:
+            if value is not None or name not in OPTIONAL:
+                KINDS.get(name, lambda value: value)(value)
+        except (TypeError, ValueError) as error:
+            none = " (.inf for none)" if name == "clamp" else ""
+            raise ValueError(f"{cls.family}: setting {name}: {value!r} is not usable: {error}{none}") from error
 
 
 def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.device | str = "cpu",
@@ -137,7 +163,7 @@ def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.d
     spec = dict(path_or_spec) if isinstance(path_or_spec, Mapping) else {"checkpoint": path_or_spec}
     if "checkpoint" not in spec:
         raise CheckpointError(f"a generator needs the key checkpoint; got {', '.join(map(str, spec)) or 'nothing'}")
-    checkpoint = read_checkpoint(spec.pop("checkpoint"), spec.pop("checkpoint_key", None))
+    checkpoint = read_checkpoint(at_home(spec.pop("checkpoint")), spec.pop("checkpoint_key", None))
     check_finite(checkpoint.state, checkpoint.path)
     generator = build(checkpoint, spec.pop("family", None), **(spec | overrides))
     check_finite(generator.state_dict(), checkpoint.path)  # what stands beside the weights enters too: latent_avg

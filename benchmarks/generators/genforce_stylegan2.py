@@ -8,22 +8,24 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from benchmarks.generators._layers import Sizes
+from benchmarks.generators.genforce_older import todays_names
 from benchmarks.generators.stylegan2_layers import LOWPASS
 
 
 def from_genforce(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """ADA-layout state of a genforce ``StyleGAN2Generator`` (skip architecture, no labels, no clamp).
+    """ADA-layout state of a genforce ``StyleGAN2Generator`` (skip architecture, no clamp).
 
     Same network but for names and constants: convolutions are scaled by 1/sqrt(fan_in) before modulation (it goes
     into the weights; ADA scales the style of ToRGB so), style biases lack their "+1", stored low-passes contain the
-    upsampling gain 4, and the kernels of the upsampling layers are mirrored in both axes.
+    upsampling gain 4, and the kernels of the upsampling layers are mirrored in both axes. Labels keep their
+    ``mapping.label_weight``: they are normalised with z, not apart. Low-passes, which are constants, and noise may be
+    left out.
 
     Raises:
-        ValueError: names are missing or left over, or the network has labels, which it mixes with z in another way.
+        ValueError: names are missing or left over.
     """
     family = "genforce StyleGAN2"
-    if "mapping.label_weight" in state:
-        raise ValueError(f"{family}: networks with labels normalise z and label together, which is not supported")
+    state = todays_names(state)
     sizes, left = Sizes(state, family), dict(state)
     depth = sizes.count(r"mapping\.dense(\d{1,3})\.weight")
     blocks = sizes.count(r"synthesis\.output(\d{1,3})\.weight")
@@ -32,6 +34,9 @@ def from_genforce(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     def take(name: str, rank: int) -> Tensor:
         sizes.shape(name, rank)
         return left.pop(name).float()
+
+    def lowpass(name: str) -> Tensor:
+        return take(name, 4)[0, 0] / 4 if name in left else LOWPASS
 
     def affine(source: str, target: str) -> None:
         out[f"{target}.affine.weight"] = take(f"{source}.style.weight", 2)
@@ -43,21 +48,25 @@ def from_genforce(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         weight = weight / math.sqrt(max(1, weight[0].numel()))
         out[f"{target}.weight"] = weight.flip(2, 3) if up else weight
         out[f"{target}.bias"] = take(f"{source}.bias", 1)
-        out[f"{target}.noise_strength"] = take(f"{source}.noise_strength", 0)
-        out[f"{target}.noise_const"] = take(f"{source}.noise", 4)[0, 0]
-        out[f"{target}.resample_filter"] = take(f"{source}.filter.kernel", 4)[0, 0] / 4 if up else LOWPASS
+        if f"{source}.noise_strength" in left:
+            out[f"{target}.noise_strength"] = take(f"{source}.noise_strength", 0)
+        if f"{source}.noise" in left:
+            out[f"{target}.noise_const"] = take(f"{source}.noise", 4)[0, 0]
+        out[f"{target}.resample_filter"] = lowpass(f"{source}.filter.kernel") if up else LOWPASS
         affine(source, target)
 
     for i in range(depth):
         for part, rank in (("weight", 2), ("bias", 1)):
             out[f"mapping.fc{i}.{part}"] = take(f"mapping.dense{i}.{part}", rank)
+    if "mapping.label_weight" in left:
+        out["mapping.label_weight"] = take("mapping.label_weight", 2)
     if "truncation.w_avg" in left:
         out["mapping.w_avg"] = take("truncation.w_avg", 1)
     out["synthesis.b4.const"] = take("synthesis.early_layer.const", 4)[0]
-    lowpass = take("synthesis.upsample.kernel", 4)[0, 0] / 4 if blocks > 1 else LOWPASS
+    enlarging = lowpass("synthesis.upsample.kernel")
     for i in range(blocks):
         block = f"synthesis.b{4 << i}"
-        out[f"{block}.resample_filter"] = lowpass if i else LOWPASS
+        out[f"{block}.resample_filter"] = enlarging if i else LOWPASS
         if i:
             conv(2 * i - 1, f"{block}.conv0", up=True)
         conv(2 * i, f"{block}.conv1", up=False)

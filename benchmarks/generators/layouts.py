@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.generators.genforce_older import todays_names
 from benchmarks.generators.genforce_stylegan2 import from_genforce
+from benchmarks.generators.stylegan2_layers import LOWPASS
 from benchmarks.generators.z_fed import reading
 
 State = Mapping[str, Tensor]
@@ -31,14 +33,21 @@ class Layout(NamedTuple):
     project: str
 
 
+def layout_of(state: State) -> Layout | None:
+    """The layout that a state is written in, by its names; None if it is none of ``LAYOUTS``."""
+    names = todays_names(state)
+    return next((layout for layout in LAYOUTS.values() if all(name in names for name in layout.names)), None)
+
+
 def detect_layout(state: State) -> str:
     """The key of ``LAYOUTS`` that a state is written in (``"ada"``, ``"rosinality"``, ...), by its names.
 
     Raises:
         ValueError: the names fit none.
     """
+    found = layout_of(state)
     for key, layout in LAYOUTS.items():
-        if all(name in state for name in layout.names):
+        if layout is found:
             return key
     shown = ", ".join(list(state)[:4]) or "nothing"
     known = "; ".join(f"{layout.project} ({', '.join(layout.names)}, ...)" for layout in LAYOUTS.values())
@@ -64,12 +73,12 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
 
     Convolutions there are scaled by 1/sqrt(fan_in) before modulation, which ADA does not do: it goes into the
     weights. ToRGB needs nothing, since ADA scales its style by the same factor. Stored low-passes contain the
-    upsampling gain 4. Kernels are not mirrored.
+    upsampling gain 4. Kernels are not mirrored. Low-passes, which are constants, and noise may be left out.
 
     Args:
         state: the content of ``g_ema``.
-        latent_avg: [w] centre of truncation, stored beside ``g_ema``, or the same for each layer [L, w]; None leaves
-            ``mapping.w_avg`` out.
+        latent_avg: [w] centre of truncation, stored beside ``g_ema`` (or [1, w], or equal rows [L, w], as inversion
+            networks store it); None leaves ``mapping.w_avg`` out.
     Raises:
         ValueError: names are missing or left over, or layers have centres of their own.
     """
@@ -89,8 +98,10 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
         weight = take(f"{source}.conv.weight")[0]
         out[f"{target}.weight"] = weight / math.sqrt(weight[0].numel())
         out[f"{target}.bias"] = take(f"{source}.activate.bias")
-        out[f"{target}.noise_strength"] = take(f"{source}.noise.weight").reshape([])
-        out[f"{target}.noise_const"] = take(f"noises.noise_{index}")[0, 0]
+        if f"{source}.noise.weight" in left:
+            out[f"{target}.noise_strength"] = take(f"{source}.noise.weight").reshape([])
+        if f"noises.noise_{index}" in left:
+            out[f"{target}.noise_const"] = take(f"noises.noise_{index}")[0, 0]
         lowpass = f"{source}.conv.blur.kernel"
         out[f"{target}.resample_filter"] = take(lowpass) / 4 if lowpass in left else reference
         affine(source, target)
@@ -105,15 +116,11 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
         for part in ("weight", "bias"):
             out[f"mapping.fc{i}.{part}"] = take(f"style.{i + 1}.{part}")
     if latent_avg is not None:
-        rows = latent_avg.reshape(-1, latent_avg.shape[-1])
-        if len(rows) > 1 and not torch.equal(rows, rows[:1].expand_as(rows)):
-            raise ValueError(f"rosinality state dict: latent_avg {list(latent_avg.shape)} has a centre for each layer, "
-                             "but truncation here has one")
-        out["mapping.w_avg"] = rows[0]
+        out["mapping.w_avg"] = _centre(latent_avg)
     steps = sum(name.startswith("to_rgbs.") and name.endswith("modulation.bias") for name in state)
-    kernels = [take(f"to_rgbs.{i}.upsample.kernel") / 4 for i in range(steps)]
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    reference = kernels[0] if kernels else taps.outer(taps) / 64
+    stored = [f"to_rgbs.{i}.upsample.kernel" for i in range(steps)]
+    kernels = [take(name) / 4 if name in left else LOWPASS for name in stored]
+    reference = kernels[0] if kernels else LOWPASS
     out["synthesis.b4.const"] = take("input.input")[0]
     out["synthesis.b4.resample_filter"] = reference
     conv("conv1", "synthesis.b4.conv1", 0)
@@ -127,6 +134,14 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
     if left:
         raise ValueError(f"rosinality state dict: not understood {sorted(left)}")
     return out
+
+
+def _centre(latent_avg: Tensor) -> Tensor:
+    """[w] of a mean latent [w] or [L, w] with equal rows."""
+    rows = latent_avg.float().reshape(-1, latent_avg.shape[-1]) if latent_avg.ndim else latent_avg[None, None]
+    if not all(torch.equal(row, rows[0]) for row in rows):
+        raise ValueError(f"latent_avg is {list(latent_avg.shape)} with different rows, expected one mean w")
+    return rows[0]
 
 
 LAYOUTS: dict[str, Layout] = {

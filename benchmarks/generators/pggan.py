@@ -25,11 +25,13 @@ from benchmarks.generators._layers import (
     is_fused,
     levels,
     progressive_image,
-    setting,
     unit_rms,
     upsampling_conv,
 )
 from benchmarks.generators.base import Layers
+from benchmarks.generators.genforce_older import pggan_names
+from benchmarks.generators.genforce_settings import LABELS, compare_genforce
+from benchmarks.generators.said import Said, check_start, flag, whole
 from benchmarks.generators.z_fed import Label, ZFed
 
 
@@ -82,7 +84,8 @@ class PGGAN(ZFed):
     # -- checkpoints -------------------------------------------------------------------------------
     @classmethod
     def reads(cls, state: State) -> bool:
-        """True for names of genforce's PGGAN or of ptrblck's."""
+        """True for names of genforce's PGGAN, today's or earlier ones, or of ptrblck's."""
+        state = pggan_names(state)
         return _is_ptrblck(state) or ("layer0.weight" in state and "layer1.weight" in state and any(
             re.fullmatch(r"output\d+\.weight", name) for name in state))
 
@@ -95,8 +98,10 @@ class PGGAN(ZFed):
         are told by their shape; where all widths are equal, ``fused_scale`` must be given if it is not False.
 
         Raises:
-            ValueError: names are missing, left over, or of a shape that does not fit.
+            ValueError: names are missing, left over, or of a shape that does not fit; ``extras`` tell of another
+                network.
         """
+        state, said = pggan_names(state), Said(extras, "PGGAN")
         if _is_ptrblck(state):
             state = from_ptrblck(state)
         sizes = Sizes(state, "PGGAN")
@@ -104,22 +109,26 @@ class PGGAN(ZFed):
         if n < 4 or n % 2:
             raise ValueError(f"PGGAN state dict: {n} layers, expected 4, 6, 8, ... (two for each resolution)")
         top = n // 2 - 1
+        check_start(sizes.shape("layer0.weight", 4), "PGGAN", "the map that it starts from", 4)
         channels = {4 << level: sizes.shape(f"layer{2 * level + 1}.weight", 4)[0] for level in range(top + 1)}
         widths = list(channels.values())
         stored = [sizes.shape(f"layer{2 * level}.weight", 4)[:2] for level in range(1, top + 1)]
         swapped = any(shape == pair != pair[::-1] for shape, pair in zip(stored, pairwise(widths), strict=True))
+        n_inputs, classes = sizes.shape("layer0.weight", 4)[1], said.take(LABELS, whole, 0)
+        if classes >= n_inputs:
+            raise ValueError(f"PGGAN: the checkpoint says that it has {classes} classes, but its first layer reads "
+                             f"{n_inputs} numbers, z among them: settings and weights are of two networks")
         settings = {
-            "n_classes": setting(extras, ("n_classes", "label_size"), int, 0),
-            "fused_scale": setting(extras, "fused_scale", fused_setting, swapped),
-            "final_tanh": setting(extras, "final_tanh", bool, False),
-            **overrides,
-        }
-        if not setting(extras, "use_wscale", bool, True):
-            raise ValueError("PGGAN: use_wscale=False (weights used as stored) is not supported")
-        settings.setdefault("z_dim", sizes.shape("layer0.weight", 4)[1] - settings["n_classes"])
-        return cls._filled(state, {
             "resolution": 4 << top, "channels": channels, "lower_outputs": "output0.weight" in state,
-            "image_channels": sizes.shape(f"output{top}.weight", 4)[0], **settings}, optional=("lod",))
+            "image_channels": sizes.shape(f"output{top}.weight", 4)[0], "n_classes": classes,
+            "z_dim": n_inputs - classes, "fused_scale": said.take("fused_scale", fused_setting, swapped),
+            "final_tanh": said.take("final_tanh", flag, False)}
+        if "n_classes" in overrides:
+            settings["z_dim"] = n_inputs - overrides["n_classes"]
+        compare_genforce(said, settings | {"n_classes": classes})
+        net = cls._filled(state, settings | overrides, optional=("lod",))
+        net.notes = said.told()
+        return net
 
     # -- layers ------------------------------------------------------------------------------------
     def _steps(self, z: Tensor, c: Tensor | None) -> Iterator[tuple[str, Tensor]]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.generators.base import Layers
+from benchmarks.generators.said import Said, check_channels
 from benchmarks.generators.z_fed import ZFed, count_up, reading, to_image
 
 TWICE = {"conv1": "model.3", "conv2": "model.6"}  # a block's convolutions stand in a state under both names
@@ -70,18 +71,31 @@ class SNGAN(ZFed):
         Either or both names of a block's convolutions may be there, but never with different values.
 
         Raises:
-            ValueError: names are missing or left over, shapes do not fit each other, or two copies differ.
+            ValueError: names are missing or left over, shapes do not fit each other, two copies differ, or ``extras``
+                tell of another network.
         """
         with reading("an SN-GAN generator in GANLatentDiscovery's layout"):
             state = _one_name_each(state)
             blocks = count_up(state, "model.{}.model.3.weight", 2)
             rows, latent_dim = state["model.0.weight"].shape
+            n_image = len(state[f"model.{blocks + 4}.weight"])
             widths = [state["model.2.model.3.weight"].shape[1],
                       *(len(state[f"model.{i + 2}.model.3.weight"]) for i in range(blocks))]
             sizes = {"latent_dim": latent_dim, "widths": widths, "bottom": math.isqrt(rows // widths[0]),
-                     "image_channels": len(state[f"model.{blocks + 4}.weight"])}
+                     "image_channels": check_channels(n_image, "SNGAN")}
+            if sizes["bottom"]**2 * widths[0] != rows:
+                raise ValueError(f"the map that it starts from has {rows} numbers in {widths[0]} channels, which make "
+                                 "no square: only square images are read")
             norms = [f"model.{i + 2}.model.{j}" for i in range(blocks) for j in (0, 4)] + [f"model.{blocks + 2}"]
-            return cls._filled(state, sizes | overrides, [f"{norm}.num_batches_tracked" for norm in norms])
+            net = cls._filled(state, sizes | overrides, [f"{norm}.num_batches_tracked" for norm in norms])
+        said = Said(extras, "SNGAN")
+        said.size("latent_dim", latent_dim, "numbers of z")
+        said.size("img_size", net.resolution, "pixels a side")
+        said.size("image_channels", n_image, "image channels")
+        said.size("seed_dim", sizes["bottom"], "pixels at the bottom")
+        said.skip("channels", "widths", "bottom", "resolution")
+        net.notes = said.told()
+        return net
 
     def _steps(self, z: Tensor, c: Tensor | None) -> Iterator[tuple[str, Tensor]]:
         dense, shape, *rest = self.model

@@ -20,12 +20,15 @@ from benchmarks.generators._layers import (
     levels,
     normal,
     progressive_image,
-    setting,
     unit_rms,
     upsampling_conv,
 )
-from benchmarks.generators._style_based import StyleBased
+from benchmarks.generators._style_based import NO_CENTRE, StyleBased
 from benchmarks.generators.base import Layers
+from benchmarks.generators.genforce_older import todays_names
+from benchmarks.generators.genforce_settings import compare_genforce
+from benchmarks.generators.noise import stand_ins
+from benchmarks.generators.said import Said, check_start, flag, positive
 from benchmarks.generators.stylegan2_layers import Dense
 
 BLUR = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
@@ -89,8 +92,9 @@ class StyleGAN1(StyleBased):
     # -- checkpoints -------------------------------------------------------------------------------
     @classmethod
     def reads(cls, state: State) -> bool:
-        """True for names of genforce's StyleGAN."""
-        return {"mapping.dense0.weight", "synthesis.layer0.const", "synthesis.layer0.style.weight"} <= set(state)
+        """True for names of genforce's StyleGAN, today's or earlier ones."""
+        names = todays_names(state)
+        return {"mapping.dense0.weight", "synthesis.layer0.const", "synthesis.layer0.style.weight"} <= set(names)
 
     @classmethod
     def from_state_dict(cls, state: State, *, extras: Mapping[str, Any] | None = None, **overrides: Any) -> StyleGAN1:
@@ -98,11 +102,14 @@ class StyleGAN1(StyleBased):
 
         The tensors do not say (and ``extras``, as genforce names them, or ``overrides`` may): ``fused_scale``
         (default ``"auto"``, as released files have it), ``mapping_lr_mul`` or ``mapping_lr`` (0.01) and ``final_tanh``
-        (False). A state without ``truncation.w_avg`` gets the mean of 10,000 mapped latents.
+        (False). A state without ``truncation.w_avg`` gets the mean of 10,000 mapped latents, one without noise (or its
+        constants) what ``notes`` says; blurs are constants.
 
         Raises:
-            ValueError: names are missing, left over, or of a shape that does not fit; the blur is not 1-2-1.
+            ValueError: names are missing, left over, or of a shape that does not fit; the blur is not 1-2-1; ``extras``
+                tell of another network.
         """
+        state, said = todays_names(state), Said(extras, "StyleGAN1")
         sizes = Sizes(state, "StyleGAN1")
         outputs = sizes.count(r"synthesis\.output(\d{1,3})\.weight")
         depth = sizes.count(r"mapping\.dense(\d{1,3})\.weight")
@@ -110,21 +117,33 @@ class StyleGAN1(StyleBased):
         n_classes = 0
         if "mapping.label_weight" in state:
             n_classes, z_dim = sizes.shape("mapping.label_weight", 2)
-        if not setting(extras, "use_wscale", bool, True):
-            raise ValueError("StyleGAN1: use_wscale=False (weights used as stored) is not supported")
         check_fixed(state, "blur.kernel", BLUR, "the (1, 2, 1) low-pass")
-        net = build(cls, {
+        check_start(sizes.shape("synthesis.layer0.const", 4), "StyleGAN1", "the constant that it starts from", 4)
+        channels = {4 << k: sizes.shape(f"synthesis.output{k}.weight", 4)[1] for k in range(outputs)}
+        settings = {
             "z_dim": z_dim, "n_classes": n_classes, "w_dim": sizes.shape("synthesis.layer0.style.weight", 2)[1],
             "resolution": 2 << outputs, "mapping_layers": depth,
-            "channels": {4 << k: sizes.shape(f"synthesis.output{k}.weight", 4)[1] for k in range(outputs)},
+            "channels": channels,
             "mapping_hidden": sizes.shape("mapping.dense0.weight", 2)[0] if depth > 1 else None,
             "image_channels": sizes.shape("synthesis.output0.weight", 4)[0],
-            "mapping_lr": setting(extras, ("mapping_lr", "mapping_lr_mul"), float, 0.01),
-            "fused_scale": setting(extras, "fused_scale", fused_setting, "auto"),
-            "final_tanh": setting(extras, "final_tanh", bool, False),
-            **overrides}, state, optional=("truncation.w_avg", "synthesis.lod"))
+            "mapping_lr": said.take(("mapping_lr", "mapping_lr_mul"), positive, 0.01),
+            "fused_scale": said.take("fused_scale", fused_setting, "auto"),
+            "final_tanh": said.take("final_tanh", flag, False)}
+        compare_genforce(said, settings)
+        places = {(f"{layer}.noise", f"{layer}.weight"): ((1, 1, 4 << i // 2, 4 << i // 2), (channels[4 << i // 2],))
+                  for i, layer in enumerate(f"synthesis.layer{i}.apply_noise" for i in range(2 * outputs))}
+        added, sentence = stand_ins(state, places)
+        state = state | added
+        blurs = [f"synthesis.layer{i}.blur.kernel" for i in range(2, 2 * outputs, 2)]
+        net = build(cls, settings | overrides, state, optional=("truncation.w_avg", "synthesis.lod", *blurs))
+        for name in set(blurs) - set(state):
+            net.get_buffer(name).copy_(BLUR.expand_as(net.get_buffer(name)))
+        if sentence:
+            said.note(sentence)
         if "truncation.w_avg" not in state:
             net.estimate_w_avg()
+            said.note(NO_CENTRE)
+        net.notes = said.told()
         return net
 
     # -- latents -----------------------------------------------------------------------------------

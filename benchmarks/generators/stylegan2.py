@@ -6,18 +6,17 @@ architecture; names and conventions of the ADA release (arXiv:2006.06676), NVlab
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.generators import stylegan2_reading
 from benchmarks.generators._layers import levels
-from benchmarks.generators._style_based import StyleBased
+from benchmarks.generators._style_based import NO_CENTRE, StyleBased
 from benchmarks.generators.base import Layers
-from benchmarks.generators.layouts import LAYOUTS, detect_layout, to_ada
-from benchmarks.generators.stylegan2_layers import LOWPASS, Block, MappingNetwork, StyledConv
+from benchmarks.generators.layouts import layout_of
+from benchmarks.generators.stylegan2_layers import Block, MappingNetwork, StyledConv
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -31,7 +30,9 @@ class StyleGAN2(StyleBased):
         channels: width of each resolution, ``{4: 64, 8: 64, ...}`` (keys may be text, as JSON has them).
         mapping_layers, mapping_hidden, mapping_embed: depth, hidden width and label embedding of the mapping
             network (widths default to w_dim). mapping_lr: its learning-rate multiplier.
+        joint: z and the label's numbers are normalised together (genforce's networks), not each apart (NVIDIA's).
         clamp: limit of activations, as ADA's released networks have it; ``math.inf`` for none.
+        image_channels: 3, or 1 for grey (``synthesize`` repeats it to three).
         label, truncation_psi, truncation_cutoff: see :class:`StyleBased`.
         rng: source of the initial weights (default: seed 0).
     Raises:
@@ -43,7 +44,7 @@ class StyleGAN2(StyleBased):
     def __init__(self, *, z_dim: int = 512, w_dim: int = 512, c_dim: int = 0, resolution: int,
                  channels: Mapping[int | str, int], mapping_layers: int = 8,
                  mapping_hidden: int | None = None, mapping_embed: int | None = None,
-                 mapping_lr: float = 0.01, clamp: float = 256.0, image_channels: int = 3,
+                 mapping_lr: float = 0.01, joint: bool = False, clamp: float = 256.0, image_channels: int = 3,
                  label: int | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None,
                  rng: torch.Generator | None = None) -> None:
         super().__init__(c_dim, label, truncation_psi, truncation_cutoff)
@@ -52,13 +53,13 @@ class StyleGAN2(StyleBased):
         self.config = dict(
             z_dim=z_dim, w_dim=w_dim, c_dim=c_dim, resolution=resolution, channels=channels,
             mapping_layers=mapping_layers, mapping_hidden=mapping_hidden or w_dim,
-            mapping_embed=mapping_embed or w_dim, mapping_lr=mapping_lr, clamp=clamp,
+            mapping_embed=mapping_embed or w_dim, mapping_lr=mapping_lr, joint=joint, clamp=clamp,
             image_channels=image_channels)
         self.latent_dim, self.w_dim, self.c_dim, self.resolution = z_dim, w_dim, c_dim, resolution
         self.n_layers = 2 * len(channels)
         self.clamp = clamp
         self.mapping = MappingNetwork(z_dim, w_dim, c_dim, mapping_layers, self.config["mapping_hidden"],
-                                      self.config["mapping_embed"], mapping_lr, rng)
+                                      self.config["mapping_embed"], mapping_lr, rng, joint)
         self.synthesis = nn.Module()
         for side, width in channels.items():
             block = Block(channels.get(side // 2, 0), width, w_dim, side, image_channels, rng)
@@ -68,7 +69,7 @@ class StyleGAN2(StyleBased):
     @classmethod
     def reads(cls, state: Mapping[str, Tensor]) -> bool:
         """True for the names of any of ``layouts.LAYOUTS``."""
-        return any(all(name in state for name in layout.names) for layout in LAYOUTS.values())
+        return layout_of(state) is not None
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
@@ -78,46 +79,29 @@ class StyleGAN2(StyleBased):
 
         The state does not say the clamp nor the mapping network's learning-rate multiplier: they come from the
         arguments, else from constructor arguments in ``extras``, else they are as in that project's released files
-        (ADA: 256, others none; 0.01). Without a centre of truncation, it is the mean of 10,000 mapped latents.
+        (ADA: 256, others none; 0.01). Without a centre of truncation, it is the mean of 10,000 mapped latents; without
+        noise inputs there is no noise; where only their constants are gone, draws of seed 0 stand for them. Low-passes
+        are constants. ``notes`` says which of this was so.
 
         Raises:
-            ValueError: names are missing or left over, or the low-pass is not (1, 3, 3, 1).
+            ValueError: names are missing or left over, the low-pass is not (1, 3, 3, 1), images are not square or have
+                two or more than three channels, or ``extras`` tell of another network than the weights.
         """
-        said = _settings(extras or {})
-        if cls.reads(state):  # else: what is missing of the ADA layout is said below
-            said = {"clamp": LAYOUTS[detect_layout(state)].clamp, **said}
-            state = to_ada(state, extras=extras)
-        clamp = said.get("clamp", 256.0) if clamp is None else clamp
-        mapping_lr = said.get("mapping_lr", 0.01) if mapping_lr is None else mapping_lr
-        found = (re.fullmatch(r"synthesis\.b(\d+)\.torgb\.weight", name) for name in state)
-        sides = sorted(int(match[1]) for match in found if match)
-        layers = sum(bool(re.fullmatch(r"mapping\.fc\d+\.weight", name)) for name in state)
+        settings, state, said = stylegan2_reading.read(state, extras, clamp, mapping_lr)
         try:
-            embed, c_dim = state["mapping.embed.weight"].shape if "mapping.embed.weight" in state else (0, 0)
-            first = state["mapping.fc0.weight"]
-            w_dim = state["synthesis.b4.torgb.affine.weight"].shape[1]
-            channels = {s: state[f"synthesis.b{s}.torgb.weight"].shape[1] for s in sides}
-            _check_shapes(state, channels, w_dim, layers)
-            net = cls(
-                z_dim=first.shape[1] - embed, w_dim=w_dim,
-                c_dim=c_dim, resolution=sides[-1], mapping_layers=layers, mapping_lr=mapping_lr, channels=channels,
-                mapping_hidden=len(first) if layers > 1 else None, mapping_embed=embed or None,
-                clamp=clamp, image_channels=len(state["synthesis.b4.torgb.weight"]),
-                label=label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-            for name, value in state.items():
-                kept = not name.endswith("resample_filter")
-                if not kept and not torch.allclose(value.float().cpu(), LOWPASS, atol=1e-4):
-                    raise ValueError(f"{name} is not the (1, 3, 3, 1) low-pass, the only one applied here")
+            net = cls(**settings, label=label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
             missing, unexpected = net.load_state_dict(state, strict=False)
         except (KeyError, IndexError, RuntimeError) as error:
             raise ValueError("not a StyleGAN2 state dict in the ADA layout with skip architecture: "
                              f"{type(error).__name__}: {error}") from error
-        wanted = [name for name in missing if name != "mapping.w_avg"]
+        wanted = [name for name in missing if name != "mapping.w_avg" and not name.endswith("resample_filter")]
         if wanted or unexpected:
             raise ValueError(f"StyleGAN2 state dict: missing {wanted}, not understood {unexpected}; only the "
                              "skip architecture in the ADA layout can be read")
-        if missing:
+        if "mapping.w_avg" in missing:
             net.estimate_w_avg()
+            said.note(NO_CENTRE)
+        net.notes = said.told()
         return net
 
     # -- latents -----------------------------------------------------------------------------------
@@ -156,7 +140,7 @@ class StyleGAN2(StyleBased):
                 part = block.torgb(x, rows[:, i + 1], self.clamp)
                 part = part.to(torch.promote_types(part.dtype, torch.float32))
                 image = part if image is None else part + block.enlarge(image)
-        return image.contiguous()
+        return image.expand(-1, 3, -1, -1).contiguous()
 
     def activations(self, latent: Tensor, layer: str, space: str | None = None,
                     c: Tensor | None = None) -> Tensor:
@@ -213,44 +197,3 @@ class StyleGAN2(StyleBased):
                 out[name.replace("conv1", "torgb")] = self._block(name).torgb.affine(rows[:, i + 1])
         return out
 
-
-def _check_shapes(state: Mapping[str, Tensor], channels: Mapping[int, int], w_dim: int, depth: int) -> None:
-    """ValueError unless tensors whose shape is a product of sizes have it: sizes that lie would cost all memory."""
-    wanted: dict[str, tuple[int, ...]] = {}
-    hidden, features = len(state["mapping.fc0.weight"]), state["mapping.fc0.weight"].shape[1]
-    for i in range(depth):
-        wanted[f"mapping.fc{i}.weight"] = (w_dim if i == depth - 1 else hidden, features)
-        features = hidden
-    for side, width in channels.items():
-        block, below = f"synthesis.b{side}", channels.get(side // 2)
-        wanted[f"{block}.torgb.affine.weight"] = (width, w_dim)
-        for conv, n_in in (("conv0", below), ("conv1", width)):
-            if n_in is not None:
-                wanted |= {f"{block}.{conv}.weight": (width, n_in, 3, 3), f"{block}.{conv}.noise_const": (side, side),
-                           f"{block}.{conv}.affine.weight": (n_in, w_dim)}
-    for name, shape in wanted.items():
-        if name in state and tuple(state[name].shape) != shape:
-            raise ValueError(f"StyleGAN2 state dict: size mismatch for {name}: {tuple(state[name].shape)}, but the "
-                             f"other tensors ask for {shape}")
-    absent = [name for name in wanted if name not in state]
-    if absent:
-        raise ValueError(f"StyleGAN2 state dict: missing {absent[:4]}; only the skip architecture in the ADA layout "
-                         "can be read")
-
-
-def _settings(extras: Mapping[str, object]) -> dict[str, float]:
-    """{"clamp", "mapping_lr"} as far as the constructor arguments of NVIDIA's Generator in ``extras`` name them."""
-    found: dict[str, float] = {}
-    arguments = extras.get("init_kwargs") or {}
-    for group, name, ours in (("synthesis_kwargs", "conv_clamp", "clamp"),
-                              ("mapping_kwargs", "lr_multiplier", "mapping_lr")):
-        inner = arguments.get(group) if isinstance(arguments, Mapping) else None
-        if not isinstance(inner, Mapping) or name not in inner:
-            continue
-        value = inner[name]
-        if ours == "clamp" and value is None:
-            value = math.inf
-        if not isinstance(value, (int, float)) or not value > 0:
-            raise ValueError(f"StyleGAN2: the checkpoint's {group} say {name}={value!r}, expected a positive number")
-        found[ours] = float(value)
-    return found

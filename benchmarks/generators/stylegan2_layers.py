@@ -102,13 +102,19 @@ def _unit_rms(x: Tensor) -> Tensor:
 
 
 class MappingNetwork(nn.Module):
-    """z [N, z_dim] and labels [N, c_dim] -> w [N, w_dim]."""
+    """z [N, z_dim] and labels [N, c_dim] -> w [N, w_dim].
+
+    The label's ``embed`` numbers are normalised apart from z; or, where ``joint``, they are rows of ``label_weight`` as
+    they are, normalised with z (StyleGAN1, and genforce's StyleGAN2).
+    """
 
     def __init__(self, z_dim: int, w_dim: int, c_dim: int, layers: int, hidden: int, embed: int, lr: float,
-                 rng: torch.Generator) -> None:
+                 rng: torch.Generator, joint: bool = False) -> None:
         super().__init__()
-        self.layers = layers
-        if c_dim:
+        self.layers, self.joint = layers, joint
+        if c_dim and joint:
+            self.label_weight = _normal(c_dim, embed, rng=rng)
+        elif c_dim:
             self.embed = Dense(c_dim, embed, rng=rng)
         widths = [z_dim + (embed if c_dim else 0)] + [hidden] * (layers - 1) + [w_dim]
         for i in range(layers):
@@ -116,9 +122,12 @@ class MappingNetwork(nn.Module):
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
-        x = _unit_rms(z)
-        if c is not None:  # the embedding is normalised on its own, so neither part drowns the other
-            x = torch.cat((x, _unit_rms(self.embed(c))), dim=1)
+        if c is None:
+            x = _unit_rms(z)
+        elif self.joint:
+            x = _unit_rms(torch.cat((z, c @ self.label_weight), dim=1))
+        else:  # the embedding is normalised on its own, so neither part drowns the other
+            x = torch.cat((_unit_rms(z), _unit_rms(self.embed(c))), dim=1)
         for i in range(self.layers):
             x = F.leaky_relu(getattr(self, f"fc{i}")(x), SLOPE) * GAIN
         return x

@@ -6,20 +6,19 @@ of NVlabs/stylegan3.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators._layers import Sizes, State, build, clamp_setting, setting
-from benchmarks.generators._style_based import StyleBased
+from benchmarks.generators._layers import State, build
+from benchmarks.generators._style_based import NO_CENTRE, StyleBased
 from benchmarks.generators.base import Layers
+from benchmarks.generators.said import Said
 from benchmarks.generators.stylegan2_layers import MappingNetwork
 from benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
-
-NAME = r"synthesis\.(L(\d{1,3})_(\d{1,9})_(\d{1,9}))\.weight"
+from benchmarks.generators.stylegan3_reading import FAMILY, layer_sizes, lowpass_names, read
 
 
 class StyleGAN3(StyleBased):
@@ -96,57 +95,34 @@ class StyleGAN3(StyleBased):
         (``clamp``; default 256), ``output_scale`` (0.25), ``mapping_kwargs.lr_multiplier`` (``mapping_lr``; 0.01), and
         what makes the schedule: ``num_critical`` (2; read off R's filters), ``first_cutoff`` (2), ``first_stopband``
         (2^2.1), ``last_stopband_rel`` (2^0.3). The schedule is checked against the sizes in the layers' names.
-        A state without ``mapping.w_avg`` gets the mean of 10,000 mapped latents.
+        A state without ``mapping.w_avg`` gets the mean of 10,000 mapped latents; one without any low-passes, which
+        are constants, gets those of its schedule.
 
         Raises:
-            ValueError: names are missing, left over, or of a shape or size that does not fit.
+            ValueError: names are missing, left over, or of a shape or size that does not fit; ``extras`` tell of
+                another network, or of one that is not computed here.
         """
-        sizes = Sizes(state, "StyleGAN3")
-        n = sizes.count(r"synthesis\.L(\d{1,3})_\d{1,9}_\d{1,9}\.weight") - 1
-        found = sorted((int(m[2]), int(m[3]), m[1]) for m in (re.fullmatch(NAME, name) for name in state) if m)
-        if n < 2 or len(found) != n + 1:
-            raise ValueError(f"StyleGAN3 state dict: {len(found)} layers, {n + 1} numbers, expected at least 3 layers "
-                             "of different numbers")
-        names = [f"synthesis.{name}" for _, _, name in found]
-        widths = [sizes.shape(f"{name}.weight", 4)[0] for name in names]
-        embed, n_classes = sizes.shape("mapping.embed.weight", 2) if "mapping.embed.weight" in state else (0, 0)
-        if any(f"{name}.{part}_filter" not in state for name in names[:-1] for part in ("up", "down")):
-            raise ValueError("StyleGAN3 state dict: up_filter or down_filter is missing in a layer before the last")
-        up_taps = [sizes.shape(f"{name}.up_filter", 1)[0] for name in names[:-1]]
-        down_taps = [len(state[f"{name}.down_filter"]) if state[f"{name}.down_filter"].ndim else 0
-                     for name in names[:-1]]
-        radials = [state[f"{name}.down_filter"].ndim == 2 for name in names[:-1]]
-        rate = float(found[-1][1])  # the image's; going down, a layer's taps say by how much it enlarges
-        for up, down in zip(up_taps, down_taps, strict=True):
-            rate *= down / max(up, 1)
-        margin, filter_size = (found[0][1] - rate) / 2, down_taps[0] // 2
-        if not (0 <= margin <= found[0][1] and 1 <= filter_size <= 64):
-            raise ValueError(f"StyleGAN3 state dict: upsampling filters of {up_taps} taps and downsampling filters of "
-                             f"{down_taps} taps do not lead from {found[0][1]} to {found[-1][1]} pixels")
-        settings = {
-            "num_critical": setting(extras, "num_critical", int, radials.count(False) if any(radials) else 2),
-            "first_cutoff": setting(extras, "first_cutoff", float, 2.0),
-            "first_stopband": setting(extras, "first_stopband", float, 2**2.1),
-            "last_stopband_rel": setting(extras, "last_stopband_rel", float, 2**0.3),
-            "margin_size": round(margin), "filter_size": filter_size, "radial": any(radials),
-            "conv_kernel": sizes.shape(f"{names[0]}.weight", 4)[2],
-            "clamp": setting(extras, ("conv_clamp", "clamp"), clamp_setting, 256.0),
-            "output_scale": setting(extras, "output_scale", float, 0.25),
-            "mapping_lr": setting(extras, ("mapping_lr", "mapping_kwargs.lr_multiplier"), float, 0.01),
-            "z_dim": sizes.shape("mapping.fc0.weight", 2)[1] - embed, "n_classes": n_classes,
-            "w_dim": sizes.shape("synthesis.input.affine.weight", 2)[1], "resolution": found[-1][1],
-            "channels": widths[:-1], "image_channels": widths[-1],
-            "mapping_layers": sizes.count(r"mapping\.fc(\d{1,3})\.weight"), **overrides}
-        planned = schedule(settings["resolution"], n, *(settings[k] for k in (
+        said = Said(extras, FAMILY)
+        settings = read(state, said)
+        planned, n = settings | overrides, len(settings["channels"])
+        steps = schedule(planned["resolution"], n, *(planned[k] for k in (
             "num_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin_size")))
-        if [step.size for step in planned] != [size for _, size, _ in found]:
+        sizes = layer_sizes(state)
+        if [step.size for step in steps] != sizes:
             raise ValueError(
-                f"StyleGAN3 state dict: layers of sizes {[size for _, size, _ in found]}, but the schedule makes "
-                f"{[step.size for step in planned]}; pass num_critical={settings['num_critical']}, first_cutoff, "
-                "first_stopband or last_stopband_rel as the network was trained with")
-        net = build(cls, settings, state, optional=("mapping.w_avg",))
+                f"StyleGAN3 state dict: layers of sizes {sizes}, but the schedule makes {[s.size for s in steps]}; "
+                f"pass num_critical={planned['num_critical']}, first_cutoff, first_stopband or last_stopband_rel as "
+                "the network was trained with")
+        lowpasses = lowpass_names(state)
+        net = build(cls, planned, state, optional=("mapping.w_avg", *lowpasses))
+        for name in set(lowpasses) - set(state):
+            layer, _, which = name.rpartition(".")
+            up, down = net.get_submodule(layer).geometry.filters()
+            net.get_buffer(name).copy_(up if which == "up_filter" else down)
         if "mapping.w_avg" not in state:
             net.estimate_w_avg()
+            said.note(NO_CENTRE)
+        net.notes = said.told()
         return net
 
     # -- latents -----------------------------------------------------------------------------------

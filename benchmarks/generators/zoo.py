@@ -39,6 +39,7 @@ from benchmarks.generators.base import Generator
 from benchmarks.generators.external import SpecError
 from benchmarks.generators.external_spec import import_class, load_external
 from benchmarks.generators.manifest import Manifest, ZooError
+from benchmarks.places import at_home
 from methods.registry import did_you_mean
 
 MINI = Path(__file__).parent / "zoo_mini"
@@ -84,7 +85,7 @@ class Zoo:
 
     def _beside(self, path: object) -> str | None:
         """A path in the manifest, which starts from its folder; a shipped oracle's name stays as it is."""
-        return None if path is None else str(self.folder / str(path)) if Path(str(path)).suffix else str(path)
+        return None if path is None else str(self.folder / at_home(str(path))) if Path(str(path)).suffix else str(path)
 
     # -- the manifest ----------------------------------------------------------------------------------------
     def entry(self, name: str) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Zoo:
         """The checkpoint of ``name``; None for a network that has none."""
         entry = self.entry(name)
         file = entry["file"] if "file" in entry else entry["generator"].get("checkpoint")
-        return None if file is None else self.folder / str(file)
+        return None if file is None else self.folder / at_home(str(file))
 
     def hash(self, name: str) -> str:
         """What the GAN is to the store, 64 hex digits: its file's sha256 where no settings or foreign code enter."""
@@ -214,18 +215,22 @@ class Zoo:
             self.load(name)
         return self._dims[name]
 
-    def check(self, name: str) -> None:
-        """ZooError if the weights of ``name`` are missing, truncated, altered, or make no generator that can be used.
+    def check(self, name: str) -> tuple[str, ...]:
+        """What the reader of ``name`` had to put in place of what its file lacks, or could not use of it.
 
         What was trained here is known to load, and is not loaded.
+
+        Raises:
+            ZooError: the weights are missing, truncated, altered, or make no generator that can be used.
         """
         where = self._verified(name)
         if "data_sha256" in self.entry(name):
-            return
+            return ()
         generator = self.load(name)
         if generator.n_classes and getattr(generator, "label", None) is None:
             raise ZooError(f"{where} has {generator.n_classes} classes: say which one with settings: {{label: N}}, N "
                            f"from 0 to {generator.n_classes - 1}")
+        return generator.notes
 
     def _saying(self, name: str, call):
         try:
