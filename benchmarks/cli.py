@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_new, cli_run, cli_store, cli_zoo
+from benchmarks.arguments import at_home
 from benchmarks.cli_examples import epilog
 from benchmarks.command import program
-from benchmarks.places import at_home
 from benchmarks.version import version_line
 
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {

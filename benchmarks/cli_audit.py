@@ -52,9 +52,9 @@ def audit(args: argparse.Namespace) -> int:
             raise ConfigError(f"{option} {value}: expected a whole number from {least} (below 4294967296)")
     profile, extractor = load_profile(args.profile), _extractor(args.features)
     out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
+    from benchmarks.arguments import usable_device
     from benchmarks.audit.run import audit as run
     from benchmarks.cpu import use_one_thread
-    from benchmarks.places import usable_device
     device = usable_device(args.device)
     if device == "cpu":
         use_one_thread()  # as in a run

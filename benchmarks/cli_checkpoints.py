@@ -79,10 +79,10 @@ def add_synthesize(commands) -> None:
 
 def synthesize(args: argparse.Namespace) -> int:
     """Writes the images."""
+    from benchmarks.arguments import usable_device
     from benchmarks.checkpoints.tools import images_of, save_images
     from benchmarks.generators.families import load_generator
     from benchmarks.latent_files import read_latents
-    from benchmarks.places import usable_device
     if args.out.suffix not in (".npy", ".png"):
         raise ValueError(f"--out {args.out}: expected a name ending in .npy or .png")
     if args.chunk < 1:

@@ -145,7 +145,7 @@ def make_job(args: argparse.Namespace) -> Job:
     suite.check_pairs_fit()
     if args.seeds:
         profile = profile.model_copy(update={"seeds": _seeds(args.seeds)})
-    from benchmarks.places import usable_device  # which imports torch
+    from benchmarks.arguments import usable_device  # which imports torch
     return Job(suite, profile, usable_device(args.device), str(places.store(args.store)))
 
 

@@ -104,7 +104,7 @@ def add_train_zoo(commands) -> None:
 @notes_as_sentences()
 def train_zoo(args: argparse.Namespace) -> int:
     """Trains until every chosen GAN has seen its images."""
-    from benchmarks.places import usable_device
+    from benchmarks.arguments import usable_device
     from benchmarks.training.distributed import joined
     args.device = usable_device(args.device)
     until = args.images
@@ -173,7 +173,7 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 @notes_as_sentences()
 def train_oracle(args: argparse.Namespace) -> int:
     """Trains one oracle and prints its path."""
-    from benchmarks.places import usable_device
+    from benchmarks.arguments import usable_device
     from oracles.training import train_oracle as train
     _refuse_unused(args)
     args.device = usable_device(args.device)

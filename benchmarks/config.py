@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from benchmarks.arguments import at_home
 from benchmarks.config_errors import ConfigError, sentences
 from benchmarks.names import check_name, check_names, check_pairs
-from benchmarks.places import at_home
 from benchmarks.profile import Count, Profile, Strict
 from benchmarks.yaml_files import Document, YamlError, read_yaml
 from methods import registry

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.arguments import at_home
 from benchmarks.checkpoints.errors import CheckpointError
 from benchmarks.checkpoints.torch_files import is_torch_zip, load_torch
-from benchmarks.places import at_home
 
 EXPECTED = "expected what numpy.save writes of an array of numbers [N, D], or [N, L, D] for w+"
 LATENT_NAMES = ("latents", "latent", "z", "w", "ws", "w_plus", "wplus")

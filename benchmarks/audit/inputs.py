@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.arguments import at_home
 from benchmarks.checkpoints import CheckpointError
 from benchmarks.checkpoints.reading import sha256_of
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external_spec import read_spec
 from benchmarks.generators.zoo import MANIFEST, NAMED, Zoo, load_zoo
-from benchmarks.places import at_home
 from oracles import registry as judges
 from oracles.base import AttributeOracle
 

@@ -25,11 +25,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.arguments import at_home
 from benchmarks.checkpoints import read_checkpoint
 from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators.base import Generator
 from benchmarks.generators.external import External, SpecError
-from benchmarks.places import at_home
 from benchmarks.yaml_files import YamlError, read_yaml
 from methods.registry import did_you_mean
 

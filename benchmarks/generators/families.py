@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 import benchmarks.generators
+from benchmarks.arguments import at_home
 from benchmarks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
 from benchmarks.checkpoints.reading import check_finite
 from benchmarks.generators._layers import fused_setting
 from benchmarks.generators.base import Generator
 from benchmarks.generators.said import a_label, finite, flag, positive, whole
-from benchmarks.places import at_home
 from methods.registry import did_you_mean, find_classes, pick
 
 # Public layouts that no family reads: names that only they have (and one they lack), and what to say.

@@ -32,6 +32,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.arguments import at_home
 from benchmarks.checkpoints import CheckpointError, read_checkpoint
 from benchmarks.checkpoints.reading import sha256_of
 from benchmarks.generators import families
@@ -39,7 +40,6 @@ from benchmarks.generators.base import Generator
 from benchmarks.generators.external import SpecError
 from benchmarks.generators.external_spec import import_class, load_external
 from benchmarks.generators.manifest import Manifest, ZooError
-from benchmarks.places import at_home
 from methods.registry import did_you_mean
 
 MINI = Path(__file__).parent / "zoo_mini"

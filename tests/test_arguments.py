@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.arguments import at_home, usable_device
 from benchmarks.cli import main
 from benchmarks.generators.external_spec import load_external
 from benchmarks.generators.families import load_generator
 from benchmarks.generators.zoo import Zoo
 from benchmarks.latent_files import read_latents
-from benchmarks.places import at_home, usable_device
 from tests.test_said import PATHS, golden
 
 W = np.linspace(-1, 1, 2 * 8 * 32).reshape(2, 8, 32)
