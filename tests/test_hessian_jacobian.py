@@ -258,8 +258,8 @@ def found(directions, toy):
 def test_the_planted_rotation_is_found(cls, exact):
     toy = Rotated().freeze()
     start, end = (cls(n_directions=4, n_steps=n, batch=16, lr=0.1, exact=exact).discover(toy, Context())
-                  for n in (1, 100))
-    assert found(start, toy) < found(end, toy) and found(end, toy) > 0.95
+                  for n in (1, 200))
+    assert found(start, toy) < found(end, toy) and found(end, toy) > 0.95  # over seeds 0.999 or more
     assert end.notes["loss_last"] < 0.5 * end.notes["loss_first"]
     assert_close(end.vectors @ end.vectors.T, torch.eye(4), rtol=0, atol=1e-5)
 
