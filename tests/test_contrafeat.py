@@ -198,10 +198,10 @@ def test_the_whole_chain(chunk):
     eye = Eye(ChainGenerator().freeze(), ChainExtractor(), "w", chunk)
     scales = torch.stack([GOLDEN["chain_scale_q_and_pos"], GOLDEN["chain_scale_neg"]])
     loss = method.binary_loss(eye, moves, GOLDEN["chain_w"], GOLDEN["chain_pos_neg_idx"], scales)
-    assert_close(loss, GOLDEN["chain_contrast_loss"], rtol=5e-4, atol=0)
+    assert_close(loss, GOLDEN["chain_contrast_loss"], rtol=1e-4, atol=1e-6)
     assert_close(diversity(moves), GOLDEN["chain_diversity"], rtol=1e-5, atol=1e-6)
-    total = loss + method.diversity_weight * diversity(moves)
-    assert_close(total, GOLDEN["chain_total"], rtol=5e-4, atol=0)
+    total = loss + method.diversity_weight * diversity(moves)  # of two signs: it is smaller than its terms
+    assert_close(total, GOLDEN["chain_total"], rtol=2e-3, atol=0)
     total.backward()
     for got, name in ((found.coordinates, "nav"), (found.attention.logits, "att")):
         expected = GOLDEN[f"chain_grad_{name}_logits"]
