@@ -252,7 +252,7 @@ BOTH = pytest.mark.parametrize("variant", ["binary", "prototype"])
 @BOTH
 def test_the_loss_falls(variant):
     method = tiny(variant=variant, n_steps=60, n_directions=3)
-    assert gain(method, lambda m, s: m.discover(PlantedGenerator(), context(seed=s)), seeds=3) > 0.05
+    assert gain(method, lambda m, s: m.discover(PlantedGenerator(), context(seed=s)), seeds=3) > 0.02  # 0.35 +- 0.06
 
 
 @BOTH
