@@ -24,6 +24,10 @@ class AttentionOnTop(FeatureContrast):
     Zhu et al., AAAI 2023, Table 1 (there on 30 directions): does choosing layers help by itself?
     """
 
+    objective_why_not: ClassVar[str] = (
+        "its directions are apart before it starts, so little is left to learn: 30 steps gain 0.000 +- 0.002 (seeds) "
+        "on SeFa's and 0.005 +- 0.005 on GANSpace's")
+
     @property
     @abstractmethod
     def base(self) -> DirectionMethod:

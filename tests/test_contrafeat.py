@@ -198,10 +198,10 @@ def test_the_whole_chain(chunk):
     eye = Eye(ChainGenerator().freeze(), ChainExtractor(), "w", chunk)
     scales = torch.stack([GOLDEN["chain_scale_q_and_pos"], GOLDEN["chain_scale_neg"]])
     loss = method.binary_loss(eye, moves, GOLDEN["chain_w"], GOLDEN["chain_pos_neg_idx"], scales)
-    assert_close(loss, GOLDEN["chain_contrast_loss"], rtol=5e-4, atol=0)
+    assert_close(loss, GOLDEN["chain_contrast_loss"], rtol=1e-4, atol=1e-6)
     assert_close(diversity(moves), GOLDEN["chain_diversity"], rtol=1e-5, atol=1e-6)
-    total = loss + method.diversity_weight * diversity(moves)
-    assert_close(total, GOLDEN["chain_total"], rtol=5e-4, atol=0)
+    total = loss + method.diversity_weight * diversity(moves)  # of two signs: it is smaller than its terms
+    assert_close(total, GOLDEN["chain_total"], rtol=2e-3, atol=0)
     total.backward()
     for got, name in ((found.coordinates, "nav"), (found.attention.logits, "att")):
         expected = GOLDEN[f"chain_grad_{name}_logits"]
@@ -252,7 +252,7 @@ BOTH = pytest.mark.parametrize("variant", ["binary", "prototype"])
 @BOTH
 def test_the_loss_falls(variant):
     method = tiny(variant=variant, n_steps=60, n_directions=3)
-    assert gain(method, lambda m, s: m.discover(PlantedGenerator(), context(seed=s)), seeds=3) > 0.05
+    assert gain(method, lambda m, s: m.discover(PlantedGenerator(), context(seed=s)), seeds=3) > 0.02  # 0.35 +- 0.06
 
 
 @BOTH

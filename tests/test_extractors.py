@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_gradients_reach_every_image_and_no_weight(name):
 def test_gradients_are_slopes(name):
     """A kink between the two sides spoils a slope: the sides are near, in float64, but for ViTs, which have none."""
     dtype, size = (torch.float32, 2e-3) if "vit" in name else (torch.float64, 1e-6)
-    extractor = tiny.build(name).to(dtype)
+    extractor = copy.deepcopy(tiny.build(name)).to(dtype)
     images, step = tiny.noise(1, 40).to(dtype).requires_grad_(), tiny.noise(1, 40, seed=1).to(dtype)
     readout = torch.linspace(-1, 1, extractor.width, dtype=dtype)
     (gradient,) = torch.autograd.grad((extractor.features(images) @ readout).sum(), images)

@@ -111,7 +111,7 @@ def test_natural_rates_are_like_celebas():
     assert set(CELEBA_RATES) | set(RAISED) == set(DRAWN)
     labels = _labels("natural")
     for name, rate in CELEBA_RATES.items():
-        assert abs(_column(labels, name).float().mean() - rate) < 0.055, name
+        assert abs(_column(labels, name).float().mean() - rate) < 0.07, name  # the farthest: 0.044 +- 0.0035
     for name in RAISED:
         assert 0.025 < _column(labels, name).float().mean() < 0.14, name  # the rarest: 0.0345 +- 0.0013
     assert _column(labels, "Gray_Hair")[_column(labels, "Young")].float().mean() < 0.01

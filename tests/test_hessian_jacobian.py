@@ -132,7 +132,7 @@ def test_jacobian_derivatives_and_variances():
     g, toy = GOLDEN[Jacobian], Toy(Jacobian).freeze()
     for k in (2, 8):
         first = (toy.synthesize(g["z"] + 0.1 * g[f"rademacher_k{k}"]) - toy.synthesize(g["z"])) / 0.1
-        assert_close(first, g[f"first_directional_derivatives_k{k}"], rtol=1e-5, atol=1e-5)
+        assert_close(first, g[f"first_directional_derivatives_k{k}"], rtol=1e-5, atol=5e-5)
         for i in range(4):
             assert_close(jacobian_penalty(first[:, i:i + 1]), g[f"per_sample_variance_k{k}"][i], rtol=1e-4, atol=1e-4)
 
@@ -197,10 +197,10 @@ def test_penalty_of_directions_and_its_gradients(cls, layers):
     method = cls(n_directions=4, outputs=LAYERS[layers])
     penalty = method.penalty(Toy(cls).freeze(), rows, g["z"], g["w"], g["w_rademacher_k2"], "z", 5)
     penalty.backward()
-    assert_close(penalty.detach(), g[f"w_penalty_{layers}_mean"], rtol=5e-4, atol=0)  # differences cancel
+    assert_close(penalty.detach(), g[f"w_penalty_{layers}_mean"], rtol=3e-4, atol=0)
     for found, part in ((rows.grad, "Q"), (matrix.grad, "A")):
-        gradient = g[f"w_penalty_{layers}_grad_{part}"]
-        assert_close(found, gradient, rtol=0, atol=2e-4 * gradient.abs().max().item())
+        gradient = g[f"w_penalty_{layers}_grad_{part}"]  # of differences over 0.01: float32 leaves few digits
+        assert_close(found, gradient, rtol=0, atol=1e-3 * gradient.abs().max().item())
 
 
 @METHODS
@@ -258,8 +258,8 @@ def found(directions, toy):
 def test_the_planted_rotation_is_found(cls, exact):
     toy = Rotated().freeze()
     start, end = (cls(n_directions=4, n_steps=n, batch=16, lr=0.1, exact=exact).discover(toy, Context())
-                  for n in (1, 100))
-    assert found(start, toy) < found(end, toy) and found(end, toy) > 0.95
+                  for n in (1, 200))
+    assert found(start, toy) < found(end, toy) and found(end, toy) > 0.95  # over seeds 0.999 or more
     assert end.notes["loss_last"] < 0.5 * end.notes["loss_first"]
     assert_close(end.vectors @ end.vectors.T, torch.eye(4), rtol=0, atol=1e-5)
 

@@ -223,7 +223,7 @@ def moves(directions):
 @pytest.mark.parametrize("model, n_steps, lr", [("global", 200, 0.1), ("linear", 200, 0.03), ("nonlinear", 60, 0.03)])
 def test_the_loss_falls(toy, model, n_steps, lr):
     method = tiny(model=model, n_steps=n_steps, batch=8, lr=lr, milestones=())
-    assert gain(method, lambda m, s: m.discover(toy, Context(seed=s))) > 0.03  # over seeds 0.1 to 0.17, +- 0.02 at most
+    assert gain(method, lambda m, s: m.discover(toy, Context(seed=s))) > 0.015  # 0.1 to 0.17, +- 0.02 at most
 
 
 @pytest.mark.parametrize("model", ["global", "linear", "nonlinear"])
@@ -273,7 +273,7 @@ def test_the_generator_is_left_alone():
 
 def test_half_precision_generator(toy):
     method = tiny(n_steps=150, batch=8, lr=0.1, milestones=())
-    assert gain(method, lambda m, s: m.discover(toy.bfloat16(), Context(seed=s))) > 0.03  # over seeds 0.10 +- 0.007
+    assert gain(method, lambda m, s: m.discover(toy.bfloat16(), Context(seed=s))) > 0.015  # over seeds 0.08 +- 0.012
 
 
 # -- interruptions and failures -------------------------------------------------------------------------------

@@ -76,10 +76,10 @@ def test_sefa_gives_the_official_directions(name):
     generator, params = sefa_case(name)
     found = SeFa(n_directions=14, **params).discover(generator, Context())
     torch.testing.assert_close(found.notes["eigenvalues"], SEFA[f"{name}_float64_eigenvalues"].tolist(),
-                               rtol=1e-6, atol=1e-6)
+                               rtol=1e-5, atol=1e-5)
     for key in ("float64_eigenvectors_signfixed", "sorted_eigenvectors_signfixed"):
         expected = tensor(SEFA[f"{name}_{key}"]).float()
-        torch.testing.assert_close(sign_fixed(found.vectors), expected, atol=5e-4, rtol=0)
+        torch.testing.assert_close(sign_fixed(found.vectors), expected, atol=1e-4, rtol=0)
     assert found.space == ("z" if name == "pggan" else "w")
     assert found.layers == ((1, 3) if name == "subset" else None)
 
@@ -116,9 +116,9 @@ def test_ganspace_pca_is_the_official_one_however_it_is_streamed(block):
     rows = tensor(GANSPACE["samples_float16"]).float()
     k = int(GANSPACE["n_components"])
     pca = principal_components(lambda: iter(rows.split(block)), k, "rows", Context(), len(rows))
-    torch.testing.assert_close(pca.mean.float(), tensor(GANSPACE["mean"])[0], atol=3e-5, rtol=0)
+    torch.testing.assert_close(pca.mean.float(), tensor(GANSPACE["mean"])[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(pca.stdev.float(), tensor(GANSPACE["pca_stdev"]), rtol=1e-5, atol=0)
-    torch.testing.assert_close(pca.ratio.float(), tensor(GANSPACE["pca_var_ratio"]), rtol=1e-5, atol=0)
+    torch.testing.assert_close(pca.ratio.float(), tensor(GANSPACE["pca_var_ratio"]), rtol=3e-5, atol=0)
     torch.testing.assert_close(pca.vectors, tensor(GANSPACE["pca_components_float64_signfixed"]), atol=1e-5, rtol=0)
     torch.testing.assert_close(pca.vectors.float(), tensor(GANSPACE["pca_components_signfixed"]), atol=1e-3, rtol=0)
 

@@ -50,10 +50,10 @@ def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(banks):
 
 
 def test_a_common_change_lifts_chance_and_centring_takes_it_back(banks):
-    """Over seeds by 0.31 +- 0.04, to 0.67 +- 0.035; centred by 0.000 +- 0.006."""
+    """Over seeds by 0.31 +- 0.045, to 0.67 +- 0.05; centred by 0.000 +- 0.006."""
     shared = [bank(s, common=1.0) for s in (0, 20)]
-    assert 0.45 < chance(Alignment(), "published-greedy", shared).mean < 0.9
-    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", banks).mean + 0.08
+    assert 0.4 < chance(Alignment(), "published-greedy", shared).mean < 0.95
+    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", banks).mean + 0.05
     centred = [chance(Alignment(), "greedy-centred", b).mean for b in (banks, shared)]
     assert centred[0] == pytest.approx(centred[1], abs=0.035)
 

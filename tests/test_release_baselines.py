@@ -53,7 +53,7 @@ def test_one_training_step(name):
     losses = train(model, lambda step: method.loss(model, look, GOLDEN["z"], DRAWN, *sizes), Context(), name="t",
                    key=str, n_steps=1, lr=method.lr, groups=method.groups(model),
                    after_step=lambda: method.orthonormalise(vectors))
-    assert_close(losses[0].double(), GOLDEN[f"{name}_loss"], rtol=2e-6, atol=1e-7)
+    assert_close(losses[0].double(), GOLDEN[f"{name}_loss"], rtol=3e-5, atol=0)
     assert_close(vectors.vectors.detach(), GOLDEN[f"{name}_params_after"], rtol=0, atol=2e-6)
     if name == "voynov":
         assert_close(model["network"].logits.weight.detach(), GOLDEN["voynov_head_dir_weight_after"], rtol=0, atol=1e-5)

@@ -250,7 +250,7 @@ def test_an_interrupted_run_continues_to_the_identical_answer(planted, judges, t
 
 def test_the_loss_falls(planted, judges):
     method = tiny(n_steps=60, per_step=None, lr=0.01)
-    assert gain(method, lambda m, s: m.discover_pair(*planted, Context(seed=s, **judges))[0]) > 0.1  # 0.25 to 0.56
+    assert gain(method, lambda m, s: m.discover_pair(*planted, Context(seed=s, **judges))[0]) > 0.05  # 0.22 to 0.67
 
 
 def test_common_directions_correspond_and_unique_ones_leave_the_other_distribution(planted, judges):

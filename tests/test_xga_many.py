@@ -312,4 +312,4 @@ def test_wrong_settings_of_xga_single_are_refused(params, words):
 def test_the_single_loss_falls(gans, context):
     method = XGASingle(n_directions=6, n_steps=120, per_step=None, batch=4, lr=0.02)
     found = gain(method, lambda m, s: m.discover(gans[0], dataclasses.replace(context, seed=s)))
-    assert found > 0.05  # over seeds 0.21 +- 0.03
+    assert found > 0.02  # over seeds 0.21 +- 0.04
