@@ -27,6 +27,16 @@ class GeneratorInputs:
         latents: [n, ...] of the directions' space, to score on: the suite's own, never trained on.
         alpha: the suite's edit strength.
         context: random source, chunk, and a long training's checkpoint and progress.
+
+    >>> import torch
+    >>> from benchmarks.generators.zoo import load_zoo
+    >>> from methods.directions import Vectors
+    >>> generator = load_zoo("mini").load("full")
+    >>> latents = generator.sample(4, torch.Generator().manual_seed(0), "w")
+    >>> axes = Vectors(torch.eye(generator.w_dim)[:2], space="w")
+    >>> inputs = GeneratorInputs(generator, axes, latents, alpha=3.0, context=Context(seed=0))
+    >>> len(inputs.directions), inputs.latents.shape
+    (2, torch.Size([4, 512]))
     """
 
     generator: Generator
@@ -38,7 +48,11 @@ class GeneratorInputs:
 
 @dataclass(frozen=True)
 class Measured:
-    """What ``measure`` saw, as stored. ``seed`` is of the bootstrap."""
+    """What ``measure`` saw, as stored. ``seed`` is of the bootstrap.
+
+    >>> float(Measured({"right": np.array([1.0, 0.0])}).arrays["right"].mean())
+    0.5
+    """
 
     arrays: Mapping[str, np.ndarray]
     seed: int = 0
@@ -50,6 +64,26 @@ class GeneratorMetric(Metric):
     Two halves: ``measure``, the expensive one, whose arrays are an artifact of the store; and ``compute``, a pure
     function of those arrays. A subclass is a frozen dataclass: its fields are sizes and settings, published values by
     default, which profiles override under ``metrics:``.
+
+    >>> @dataclass(frozen=True)
+    ... class Brightness(GeneratorMetric):
+    ...     name = "brightness"
+    ...     threshold: float = 0.0
+    ...
+    ...     def images(self, k, n):
+    ...         return n
+    ...
+    ...     def measure(self, inputs):
+    ...         images = inputs.generator.synthesize(inputs.latents, inputs.directions.space)
+    ...         return {"bright": images.mean((1, 2, 3)).numpy() > self.threshold}
+    ...
+    ...     def compute(self, inputs, protocol, resamples=RESAMPLES):
+    ...         return Score(float(inputs.arrays["bright"].mean()), n=len(inputs.arrays["bright"]))
+    ...
+    ...     def chance(self, inputs, protocol):
+    ...         return Band(0.5, 0.0, 1.0)
+    >>> Brightness().compute(Measured({"bright": np.array([True, True])}), "headline").value
+    1.0
     """
 
     needs: ClassVar[str] = "generator"

@@ -18,7 +18,11 @@ Gans = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Band:
-    """What chance gives: the mean over random runs, and the band that holds 95% (``coverage``) of further ones."""
+    """What chance gives: the mean over random runs, and the band that holds 95% (``coverage``) of further ones.
+
+    >>> Band(mean=0.25, low=0.2, high=0.3).low
+    0.2
+    """
 
     mean: float
     low: float

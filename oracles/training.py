@@ -26,6 +26,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from benchmarks.data.attributes import DRAWN
 from benchmarks.data.faces import faces
 from benchmarks.data.image_set import TEST, TRAIN, ImageSet
+from benchmarks.names import check_name
 from benchmarks.training.distributed import Group
 from methods.registry import did_you_mean
 from oracles._preprocessing import channels_last
@@ -278,9 +279,7 @@ def train_oracle_on(data: ImageSet, name: str, out_dir: Path, network: str = "re
     group = group or Group()
     if network not in NETWORKS:
         raise ValueError(did_you_mean("network", network, list(NETWORKS)))
-    if Path(name).name != name or "\\" in name:
-        raise ValueError(f"train_oracle: the name {name!r} would become a path; expected a plain file name, without "
-                         "folders")
+    check_name(name, "oracle")
     train, test = data.part(TRAIN), data.part(TEST)
     if not data.names or not len(train) or not len(test):
         raise ValueError(f"train_oracle: {data.title} has {len(data.names)} attributes, {len(train)} training and "
