@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_new, cli_run, cli_store, cli_zoo
 from benchmarks.arguments import at_home
@@ -29,7 +30,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         sys.stderr.write(f"{self.prog}: {message}. See {self.prog} --help\n")
         raise SystemExit(BAD_INPUT)
 
@@ -93,6 +94,8 @@ def _at_home(args: argparse.Namespace) -> argparse.Namespace:
     def expanded(value: object) -> object:
         if isinstance(value, list):
             return [expanded(item) for item in value]
-        return type(value)(at_home(value)) if isinstance(value, Path) or str(value).startswith("~/") else value
+        if isinstance(value, Path):
+            return at_home(value)
+        return str(at_home(value)) if isinstance(value, str) and value.startswith("~/") else value
 
     return argparse.Namespace(**{name: expanded(value) for name, value in vars(args).items()})

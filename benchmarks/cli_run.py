@@ -117,7 +117,7 @@ def make_job(args: argparse.Namespace) -> Job:
     from benchmarks.judging import fit_profile, on_zoo
     suite, loaded = config.load_suite(args.suite), config.load_profile(args.profile)
     profile = fit_profile(loaded, suite)
-    if profile.gans != loaded.gans:
+    if loaded.gans is not None and profile.gans != loaded.gans:
         print(f"profile {loaded.profile} chooses {' and '.join(loaded.gans)} of zoo {loaded.zoo}; here all GANs of the "
               "suite are compared")
     for option, listed in (("methods", args.methods), ("metrics", args.metrics), ("seeds", args.seeds)):
@@ -186,7 +186,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
     print(f"  {len(job.gans)} GANs, controls {', '.join('/'.join(c) for c in job.controls) or 'none'}; seeds "
           f"{', '.join(map(str, sizes.seeds))}; {sizes.latents.match} latents to match on, {sizes.latents.score} to "
           f"score on; alpha {job.suite.alpha:g}; {_attributes(plan.bench.oracle)}")
-    if job.left_out:
+    if job.left_out and sizes.gans is not None:
         print(f"  left out by profile {sizes.profile}, which compares {' and '.join(sizes.gans)}: "
               f"{', '.join(job.left_out)}")
     for names in plan.bench.alike():

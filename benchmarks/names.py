@@ -93,7 +93,7 @@ def check_pairs(names: Iterable[str]) -> None:
     """ValueError where two different pairs of GANs, or a pair and a GAN, would have the same id or file name."""
     names = list(names)
     for joint in _JOINTS:
-        joined = {_folded(name): (name,) for name in names}
+        joined: dict[str, tuple[str, ...]] = {_folded(name): (name,) for name in names}
         for pair in itertools.permutations(names, 2):
             known = joined.setdefault(_folded(joint.join(pair)), pair)
             if known != pair:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.checkpoints.errors import CheckpointError
 from benchmarks.checkpoints.reading import BESIDE, Checkpoint, check_finite, not_finite, read_checkpoint, sha256_of
-from benchmarks.generators.base import Generator
+from benchmarks.generators.base import Generator, Labelled
 from benchmarks.generators.families import build
 
 FORMAT = "dirbench-checkpoint-1"
@@ -59,7 +59,8 @@ def samples(generator: Generator, n: int) -> Tensor:
         if not generator.n_classes:
             return torch.cat([generator.synthesize(part, "z") for part in z.split(8)])
         c = (torch.arange(n) % generator.n_classes).to(z.device)
-        return torch.cat([generator.synthesize(p, "z", q) for p, q in zip(z.split(8), c.split(8))])
+        labelled = cast(Labelled, generator)
+        return torch.cat([labelled.synthesize(p, "z", q) for p, q in zip(z.split(8), c.split(8))])
 
 
 def convert(source: Path, target: Path, family: str | None = None, key: str | None = None) -> dict[str, str]:
@@ -126,20 +127,29 @@ def images_of(generator: Generator, latents: Tensor, space: str, *, psi: float |
     return torch.cat(parts)
 
 
+class _Truncated(Protocol):
+    """What generators with truncation have: style-based ones the first two, BigGAN-deep the last."""
+
+    truncation_psi: float
+    w_avg: Tensor
+    truncation: float
+
+
 def _truncate(generator: Generator, latents: Tensor, space: str, psi: float, who: str) -> Tensor:
     if not math.isfinite(psi):
         raise ValueError(f"--psi {psi}: expected a number, 1 for none")
+    truncated = cast(_Truncated, generator)
     if hasattr(generator, "truncation_psi"):
         if space == "z":
-            generator.truncation_psi = psi
+            truncated.truncation_psi = psi
             return latents
         if latents.shape[-1] != generator.w_dim:
             raise ValueError(f"{who}: expected latents of {generator.w_dim} numbers, got {list(latents.shape)}")
-        return generator.w_avg.cpu().float().lerp(latents, psi)
+        return truncated.w_avg.cpu().float().lerp(latents, psi)
     if isinstance(getattr(generator, "truncation", None), float):  # selects statistics: BigGAN-deep
         if not 0 < psi <= 1:
             raise ValueError(f"--psi {psi}: this {who} has statistics for truncations above 0 up to 1")
-        generator.truncation = psi
+        truncated.truncation = psi
         return latents
     if psi != 1:
         raise ValueError(f"--psi {psi}: a {who} has no truncation of given latents; leave --psi out")
@@ -170,7 +180,8 @@ def save_sheet(images: Tensor, path: Path) -> None:
     sheet = torch.full((rows * columns, 3, side, side), 255, dtype=torch.uint8)
     sheet[:n] = pixels.expand(n, 3, side, side)
     sheet = sheet.view(rows, columns, 3, side, side).permute(0, 3, 1, 4, 2).reshape(rows * side, columns * side, 3)
-    picture = Image.fromarray(sheet.numpy()).resize((columns * side * zoom, rows * side * zoom), Image.NEAREST)
+    picture = Image.fromarray(sheet.numpy()).resize((columns * side * zoom, rows * side * zoom),
+                                                    Image.Resampling.NEAREST)
     _into_place(lambda part: picture.save(part, "PNG"), path)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from benchmarks.contract.planted import DIM, PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
 from benchmarks.contract.report import demand
 from benchmarks.counting import count_images
-from methods.base import Context
+from methods.base import Context, DirectionMethod, PairedMethod
 from methods.directions import Directions
 from methods.registry import Method
 
@@ -62,13 +64,18 @@ class Case:
         return pair if self.cls.paired else pair[:1]
 
     def discover(self, gans: list[PlantedGenerator] | None = None, seed: int = 0, params: dict | None = None,
-                 **context: object) -> list[Directions]:
+                 **context: Any) -> list[Directions]:
         """Directions of each generator. Raises Fault if the answer is something else."""
         gans = self.gans() if gans is None else gans
         method = self.cls(**{**self.params, **(params or {})})
         needed = {name: JUDGES[name]() for name in method.needs if name in JUDGES}
         given = Context(**{"seed": seed, **needed, **context})
-        found = method.discover_pair(*gans, given) if self.cls.paired else [method.discover(*gans, given)]
+        if self.cls.paired:
+            reference, client = gans
+            found: Sequence[Directions] = cast(PairedMethod, method).discover_pair(reference, client, given)
+        else:
+            gan, = gans
+            found = [cast(DirectionMethod, method).discover(gan, given)]
         for directions in found:
             demand(isinstance(directions, Directions), f"it returns a {type(directions).__name__}, expected Directions "
                    "(Vectors, Conditional, ...)")

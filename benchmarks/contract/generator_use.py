@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -135,7 +136,8 @@ def gives_affine_weights(gan: Generator) -> None:
 def methods_run(gan: Generator) -> None:
     """Those that look inside: SeFa (weights), GANSpace (latents or activations), LatentCLR (activations)."""
     k = min(3, gan.dim())
-    few, before = {"n_samples": 32, "n_regression": 32, "n_directions": k}, gan.fingerprint()
+    few: dict[str, Any] = {"n_samples": 32, "n_regression": 32, "n_directions": k}
+    before = gan.fingerprint()
     images_of(gan, latents_of(gan))  # what is wrong without any method is said first
     for method in (SeFa(n_directions=k), GANSpace(**few), GANSpace(layer=gan.layer_names[0], **few),
                    LatentCLR(n_directions=k, n_steps=2, batch=2)):

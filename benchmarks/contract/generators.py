@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from benchmarks.contract.asking import N, activation_of, ask, images_of, latents
 from benchmarks.contract.generator_use import SAME, refuses, share
 from benchmarks.contract.report import Fault, Finding, demand, run_checks
 from benchmarks.failures import where
-from benchmarks.generators.base import Generator
+from benchmarks.generators.base import Generator, Labelled
 from methods.base import NotApplicable
 
 HALF_GREY = 0.02  # a standard deviation below it, in [-1, 1], is one flat colour
@@ -211,7 +213,7 @@ def classes_matter(gan: Generator) -> None:
            f"label = {last} and labels c of {last} give other images")
     demand(last == 0 or share(images_of(gan, z, "z", c=indices * 0), one) > 1e-3,
            "classes make no difference to the image")
-    refuses(lambda: gan.synthesize(z, "z", c=indices + 1), f"class {last + 1} of {gan.n_classes}")
+    refuses(lambda: cast(Labelled, gan).synthesize(z, "z", c=indices + 1), f"class {last + 1} of {gan.n_classes}")
     gan.label = None
     refuses(lambda: gan.synthesize(z, "z"), "a latent without a class", f"{gan.n_classes} classes")
 
@@ -220,7 +222,8 @@ def labels_without_classes_are_refused(gan: Generator) -> None:
     if gan.n_classes:
         raise NotApplicable("it has classes")
     z = latents_of(gan, space="z")
-    refuses(lambda: gan.synthesize(z, "z", c=torch.zeros(N, dtype=torch.int64)), "a label c where there are no classes",
+    labels = torch.zeros(N, dtype=torch.int64)
+    refuses(lambda: cast(Labelled, gan).synthesize(z, "z", c=labels), "a label c where there are no classes",
             also=TypeError)  # a generator that never heard of labels has no such argument
 
 
@@ -231,9 +234,11 @@ CLAUSES = (
     batch_does_not_matter, works_in_bfloat16, classes_matter, labels_without_classes_are_refused,
     *generator_use.CLAUSES,
 )
-LONG = {every_row_matters, generator_use.gradient_is_right, generator_use.methods_run,
-        reading.broken_states_are_refused}
+LONG: set[Callable[..., Any]] = {
+    every_row_matters, generator_use.gradient_is_right, generator_use.methods_run,
+    reading.broken_states_are_refused}
 
 
 def _global_state() -> tuple:
-    return (torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate())
+    numpys = np.random.get_state(legacy=False)["state"]
+    return (torch.get_rng_state().numpy().tobytes(), numpys["key"].tobytes(), random.getstate())

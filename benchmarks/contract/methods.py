@@ -11,6 +11,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def check_method(cls: type[Method], long: bool = False) -> list[Finding]:
 # -- what it is and what it returns ------------------------------------------------------------------
 def says_what_it_is(case: Case) -> None:
     cls = case.cls
-    demand(dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen, "decorate the class with "
+    demand(dataclasses.is_dataclass(cls) and cast(Any, cls).__dataclass_params__.frozen, "decorate the class with "
            "@dataclass(frozen=True): its fields are its hyperparameters, and part of cache keys and captions")
     demand(cls.source or not case.ours, "say in `source` which paper, section and year it comes from")
     unknown = set(cls.needs) - set(JUDGES)
@@ -169,7 +170,9 @@ def leaves_the_global_random_state_alone(case: Case) -> None:
         demand(_random_state() == before, "it changes the global random state: draw from context.rng(...) only")
         demand(gap(usual, answer) == 0, "its answer depends on the global random state: use context.rng(...)")
     finally:
-        torch.set_rng_state(kept[0]), np.random.set_state(kept[1]), random.setstate(kept[2])
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
     demand(torch.is_grad_enabled(), "gradients are switched off globally after discovery")
     demand(torch.get_default_dtype() == torch.float32, "torch's default dtype is another after discovery")
 
@@ -282,7 +285,8 @@ def _as_json(notes: dict) -> dict:
 
 
 def _random_state() -> tuple:
-    return (torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate())
+    numpys = np.random.get_state(legacy=False)["state"]
+    return (torch.get_rng_state().numpy().tobytes(), numpys["key"].tobytes(), random.getstate())
 
 
 def _state(net: nn.Module) -> dict[str, object]:

@@ -61,7 +61,7 @@ def clauses_of(kind: str) -> tuple[Callable[[MetricCase], str | None], ...]:
 # -- what it is and what it returns ----------------------------------------------------------------------
 def says_what_it_is(case: MetricCase) -> None:
     metric: Any = case.metric
-    if dataclasses.is_dataclass(case.cls):
+    if dataclasses.is_dataclass(metric) and not isinstance(metric, type):
         settings = dataclasses.asdict(metric)
         try:
             again = json.loads(json.dumps(settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class Source:
 def source_of(spec: str, gan: Generator) -> Source | None:
     """The source of ``gan`` if ``spec`` means a checkpoint (a file, or a YAML file that names one), else None."""
     path = Path(spec)
-    found = dict(read_spec(path)) if path.suffix in (".yaml", ".yml") else {"checkpoint": path}
+    found: dict[str, Any] = dict(read_spec(path)) if path.suffix in (".yaml", ".yml") else {"checkpoint": path}
     if "checkpoint" not in found or "module" in found or not gan.family:
         return None
     checkpoint = read_checkpoint(found.pop("checkpoint"), found.pop("checkpoint_key", None))

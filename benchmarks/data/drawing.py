@@ -164,10 +164,10 @@ def _blur(image: Tensor) -> Tensor:
     sigma = 0.75 * size / 32
     radius = max(1, int(2.5 * sigma + 0.5))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-    taps = (taps / taps.sum()).tolist()
+    weights: list[float] = (taps / taps.sum()).tolist()
     padded = torch.nn.functional.pad(image, (radius,) * 4, mode="replicate")
-    rows = sum(t * padded[:, :, i:i + size] for i, t in enumerate(taps))
-    return sum(t * rows[:, :, :, i:i + size] for i, t in enumerate(taps))
+    rows = sum((t * padded[:, :, i:i + size] for i, t in enumerate(weights)), torch.zeros(()))
+    return sum((t * rows[:, :, :, i:i + size] for i, t in enumerate(weights)), torch.zeros(()))
 
 
 def _body(canvas: _Layer, f: _Face) -> None:

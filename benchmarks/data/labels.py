@@ -103,9 +103,9 @@ def _natural(n: int, rng: torch.Generator) -> torch.Tensor:
     _set_group(labels, TEXTURES, texture & ~column("Bald")[:, None])
     bearded = _coin(torch.tensor(_BEARDED)[group], n, rng)
     column("No_Beard")[:] = ~bearded
-    chances = {"5_o_Clock_Shadow": 0.50, "Goatee": 0.36, "Mustache": 0.30}
+    shares = {"5_o_Clock_Shadow": 0.50, "Goatee": 0.36, "Mustache": 0.30}
     for name in BEARDS:
-        column(name)[:] = bearded & _coin(chances[name], n, rng)
+        column(name)[:] = bearded & _coin(shares[name], n, rng)
     column("Sideburns")[:] = male & _coin(torch.where(bearded, 0.34, 0.04), n, rng)
     return labels
 

@@ -68,7 +68,7 @@ def labelled_sheet(path: str | Path, n: int = 12, pairs: int = 6, seed: int = 0,
     upper, lower = -(-n // across), -(-len(DRAWN) // groups)
     heights = (1.3 * upper, 12.0 / groups / pairs * 2.35 * lower)  # inches, on a page 12 wide
     figure = plt.figure(figsize=(12, sum(heights)))
-    parts = figure.subfigures(2, 1, height_ratios=heights)
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     images, labels = faces(n, seed, mix, resolution=resolution)
     for i in range(n):
         corner = (i % across / across, 1 - (i // across + 0.98) / upper)

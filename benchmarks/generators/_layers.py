@@ -6,7 +6,8 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from benchmarks.generators.said import check_channels, flag
 
 State = Mapping[str, Tensor]
+Widths = Mapping[int, int] | Mapping[str, int]  # of each side; JSON has its keys as text
+Network = TypeVar("Network", bound=nn.Module)
 
 
 # -- reading state dicts ---------------------------------------------------------------------------
@@ -42,7 +45,7 @@ class Sizes:
         return len(found)
 
 
-def build(cls: type, settings: Mapping[str, Any], state: State, optional: Iterable[str] = ()) -> nn.Module:
+def build(cls: type[Network], settings: Mapping[str, Any], state: State, optional: Iterable[str] = ()) -> Network:
     """``cls(**settings)`` holding ``state``. Memory is taken only when all names and shapes are right.
 
     Args:
@@ -51,7 +54,7 @@ def build(cls: type, settings: Mapping[str, Any], state: State, optional: Iterab
         ValueError: settings that ``cls`` does not have or accept; names missing, left over or of the wrong shape.
     """
     family = cls.__name__
-    known = [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "rng")]
+    known = [name for name in inspect.signature(cls).parameters if name != "rng"]
     if unknown := sorted(set(settings) - set(known)):
         raise ValueError(f"{family} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
     check_channels(int(settings.get("image_channels", 3)), f"{family} state dict")
@@ -89,7 +92,7 @@ def check_fixed(state: State, suffix: str, value: Tensor, what: str) -> None:
             raise ValueError(f"{name} is not {what}, the only one applied here")
 
 
-def levels(resolution: int, channels: Mapping[int | str, int], family: str) -> dict[int, int]:
+def levels(resolution: int, channels: Widths, family: str) -> dict[int, int]:
     """Width of each side 4, 8, ... ``resolution``, checked; keys may be text, as JSON has them.
 
     Raises:
@@ -210,12 +213,8 @@ def progressive_image(features: Iterable[Tensor], outputs: Mapping[int, Callable
     if lacking := {first, last} - set(outputs):
         raise ValueError(f"{family}: lod={lod} needs the image layers of resolutions {sorted(4 << k for k in lacking)},"
                          " which this checkpoint does not hold")
-    image = None
-    for level, x in enumerate(features):
-        if level == first:
-            image = outputs[level](x)
-        if level == last:
-            if last > first:
-                image = torch.lerp(outputs[level](x), enlarge(image), share)
-            break
+    read = enumerate(islice(features, last + 1))
+    image, *larger = [outputs[level](x) for level, x in read if level in (first, last)]
+    if larger:
+        image = torch.lerp(larger[0], enlarge(image), share)
     return enlarge(image, 1 << (top - last))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,8 @@ class StyleBased(Generator):
     """
 
     space = "w"
-    config: dict[str, object]  # the family's own arguments: it can be made again from them
+    label: int | None
+    config: dict[str, Any]  # the family's own arguments: it can be made again from them
 
     def __init__(self, n_classes: int, label: int | None, truncation_psi: float, truncation_cutoff: int | None) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from methods.base import NotApplicable
 from results.fingerprint import state_fingerprint
 
 Layers = str | int | Sequence[int]
+Label = int | Sequence[float] | Tensor | None  # a class, or weights of a mixture of classes
 
 
 class Lacking(NotApplicable, ValueError):
@@ -65,6 +67,7 @@ class Generator(nn.Module, ABC):
     latent_dim: int
     w_dim: int = 0
     n_classes: int = 0
+    label: Label
     n_layers: int = 0
     resolution: int
     space: str = "z"
@@ -179,3 +182,10 @@ class Generator(nn.Module, ABC):
     def fingerprint(self) -> str:
         """sha256 (hex) over the names, shapes and bytes of all weights: what the generator *is* to the store."""
         return state_fingerprint(self, type(self).__name__)
+
+
+class Labelled(Protocol):
+    """A :class:`Generator` with classes: its images also depend on labels."""
+
+    def synthesize(self, latent: Tensor, space: str | None = None, c: Tensor | None = None) -> Tensor:
+        """Images of latents and labels ``c``: class indices [N] or weights [N, n_classes]."""

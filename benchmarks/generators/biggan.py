@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ class BigGAN(ZFed):
                 for i, (n_in, n_out) in enumerate(pairwise(widths)))
             to_rgb = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
             self.output_layer = nn.Sequential(_Norm(widths[-1]), nn.ReLU(), to_rgb)
-        inside = [f"blocks.{i}.{j}" for i, stage in enumerate(self.blocks) for j in range(len(stage))]
+        inside = [f"blocks.{i}.{j}" for i, stage in enumerate(self._stages()) for j in range(len(stage))]
         self.layer_names = ("linear", *inside)
 
     @classmethod
@@ -121,12 +121,17 @@ class BigGAN(ZFed):
         return {**super().settings(), "truncation": self.truncation, "eps": self.eps}
 
     # -- layers -------------------------------------------------------------------------------------
+    def _stages(self) -> list[nn.ModuleList]:
+        """Each block, with the self-attention that may follow it."""
+        return [cast(nn.ModuleList, stage) for stage in self.blocks]
+
     def _steps(self, z: Tensor, c: Tensor | None) -> Iterator[tuple[str, Tensor]]:
         chunks = [row.split(self.chunk, dim=1)[i] for i, row in enumerate(self._rows(z).unbind(1))]
+        assert c is not None  # every BigGAN has classes
         embedding = c @ self.shared.weight
         x = self.linear(chunks[0]).view(len(z), -1, self.bottom, self.bottom)
         yield "linear", x
-        for i, stage in enumerate(self.blocks):
+        for i, stage in enumerate(self._stages()):
             condition = torch.cat([embedding, chunks[i + 1]], dim=1)
             for j, module in enumerate(stage):
                 x = module(x) if j else module(x, condition)
@@ -144,7 +149,7 @@ class BigGAN(ZFed):
             if i == 0:
                 weight = self.linear.weight.detach()
             else:
-                block = self.blocks[i - 1][0]
+                block = cast(_Block, self._stages()[i - 1][0])
                 maps = (block.bn1.gain, block.bn1.bias, block.bn2.gain, block.bn2.bias)
                 weight = torch.cat([m.weight.detach()[:, -self.chunk:] for m in maps])
             full = weight.new_zeros(len(weight), self.latent_dim)
@@ -155,6 +160,9 @@ class BigGAN(ZFed):
 
 class _ConditionalNorm(nn.Module):
     """Batch norm whose gain (less 1) and bias are linear in the condition."""
+
+    stored_mean: Tensor
+    stored_var: Tensor
 
     def __init__(self, channels: int, condition: int, eps: float) -> None:
         super().__init__()
@@ -171,6 +179,9 @@ class _ConditionalNorm(nn.Module):
 
 class _Norm(nn.Module):
     """Batch norm with a gain and bias of its own."""
+
+    stored_mean: Tensor
+    stored_var: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from benchmarks.generators.z_fed import Label, ZFed, reading, to_image, truncate
 
 BOTTOM = 4  # side of the first activation
 NORMS = ("bn_0", "bn_1", "bn_2", "bn_3")
-ATTENTION = tuple(f"snconv1x1_{name}" for name in ("theta", "phi", "g", "o_conv"))
+ATTENTION = ("snconv1x1_theta", "snconv1x1_phi", "snconv1x1_g", "snconv1x1_o_conv")
 LAYOUT = "a BigGAN-deep generator in the Hugging Face layout"
 TAIL = 2.0  # truncated latents are standard normal within +-2, times the truncation
 
@@ -61,15 +61,13 @@ class BigGANDeep(ZFed):
         condition = 2 * z_dim
         with torch.device("meta"):
             self.embeddings = nn.Linear(n_classes, z_dim, bias=False)
-            self.generator = net = nn.Module()
+            self.generator = net = _Network()
             net.gen_z = nn.Linear(condition, widths[0] * BOTTOM**2)
             net.layers = nn.ModuleList(_Block(n_in, n_out, up, condition, n_stats, eps)
                                        for n_in, n_out, up in zip(widths, widths[1:], upsampling, strict=False))
             if attention is not None:
                 net.layers.insert(attention, SelfAttention(widths[attention], ATTENTION, (1,)))
-            net.bn = _Statistics(widths[-1], n_stats)
-            net.bn.weight = nn.Parameter(torch.ones(widths[-1]))
-            net.bn.bias = nn.Parameter(torch.zeros(widths[-1]))
+            net.bn = _Norm(widths[-1], n_stats)
             net.conv_to_rgb = nn.Conv2d(widths[-1], outputs, 3, padding=1)
         self.layer_names = ("generator.gen_z", *(f"generator.layers.{i}" for i in range(len(net.layers))))
 
@@ -113,9 +111,10 @@ class BigGANDeep(ZFed):
             if len(state["generator.gen_z.bias"]) != widths[0] * BOTTOM**2:
                 raise ValueError(f"the map that it starts from has {len(state['generator.gen_z.bias'])} numbers in "
                                  f"{widths[0]} channels, expected {BOTTOM}x{BOTTOM}: only square images are read")
-            sizes = {"z_dim": embedding, "n_classes": n_classes, "widths": widths, "attention": attention,
-                     "n_stats": len(state["generator.bn.running_means"]),
-                     "outputs": len(state["generator.conv_to_rgb.weight"])}
+            sizes: dict[str, Any] = {
+                "z_dim": embedding, "n_classes": n_classes, "widths": widths, "attention": attention,
+                "n_stats": len(state["generator.bn.running_means"]),
+                "outputs": len(state["generator.conv_to_rgb.weight"])}
             if sizes["outputs"] < 3:
                 raise ValueError(f"images of {sizes['outputs']} channels, expected 3")
         sizes["upsampling"] = _compare(said, sizes)
@@ -152,7 +151,9 @@ class BigGANDeep(ZFed):
         for i, layer in enumerate(net.layers):
             x = layer(x, next(conditions), at) if isinstance(layer, _Block) else layer(x)
             yield f"generator.layers.{i}", x
-        x = normalise(x, *net.bn(at), self.eps, net.bn.weight, net.bn.bias).relu()
+        mean, var = net.bn.statistics(at)
+        x = normalise(x, mean, var, self.eps, net.bn.weight, net.bn.bias).relu()
+        assert net.conv_to_rgb.bias is not None  # as made above
         yield "image", to_image(F.conv2d(x, net.conv_to_rgb.weight[:3], net.conv_to_rgb.bias[:3], padding=1))
 
     def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
@@ -171,19 +172,32 @@ class BigGANDeep(ZFed):
 class _Statistics(nn.Module):
     """Means and variances [C] of a norm, for each of a row of truncations."""
 
+    running_means: Tensor
+    running_vars: Tensor
+
     def __init__(self, channels: int, n_stats: int) -> None:
         super().__init__()
         self.register_buffer("running_means", torch.zeros(n_stats, channels))
         self.register_buffer("running_vars", torch.ones(n_stats, channels))
 
-    def forward(self, at: tuple[int, float]) -> tuple[Tensor, Tensor]:
+    def statistics(self, at: tuple[int, float]) -> tuple[Tensor, Tensor]:
         """Mean and variance at (row i, fraction t): t of row i and 1 - t of the next, as released models do it.
 
         The other way round would be the usual interpolation, but gives other images than theirs.
         """
         row, t = at
-        return tuple(table[row] * t + table[row + 1] * (1 - t) if t else table[row]
+        mean, var = (table[row] * t + table[row + 1] * (1 - t) if t else table[row]
                      for table in (self.running_means, self.running_vars))
+        return mean, var
+
+
+class _Norm(_Statistics):
+    """Batch norm with a weight and bias of its own."""
+
+    def __init__(self, channels: int, n_stats: int) -> None:
+        super().__init__(channels, n_stats)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
 
 class _ConditionalNorm(_Statistics):
@@ -196,11 +210,17 @@ class _ConditionalNorm(_Statistics):
         self.offset = nn.Linear(condition, channels, bias=False)
 
     def forward(self, x: Tensor, condition: Tensor, at: tuple[int, float]) -> Tensor:
-        return normalise(x, *super().forward(at), self.eps, 1 + self.scale(condition), self.offset(condition))
+        mean, var = self.statistics(at)
+        return normalise(x, mean, var, self.eps, 1 + self.scale(condition), self.offset(condition))
 
 
 class _Block(nn.Module):
     """Bottleneck block, a quarter as wide inside; the shortcut keeps the first channels where the width falls."""
+
+    bn_0: _ConditionalNorm
+    bn_1: _ConditionalNorm
+    bn_2: _ConditionalNorm
+    bn_3: _ConditionalNorm
 
     def __init__(self, n_in: int, n_out: int, up: bool, condition: int, n_stats: int, eps: float) -> None:
         super().__init__()
@@ -220,6 +240,15 @@ class _Block(nn.Module):
         h = self.conv_3(self.bn_3(h, condition, at).relu())
         kept = x[:, :self.n_out]
         return h + (upsample(kept) if self.up else kept)
+
+
+class _Network(nn.Module):
+    """What a state's names have as ``generator``; :class:`BigGANDeep` fills it."""
+
+    gen_z: nn.Linear
+    layers: nn.ModuleList
+    bn: _Norm
+    conv_to_rgb: nn.Conv2d
 
 
 def _compare(said: Said, sizes: Mapping[str, Any]) -> list[bool]:

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -177,7 +178,7 @@ class External(Generator):
             raise NotApplicable(f"{who} has no linear layer that z goes into as it is, so there is nothing to "
                                 "factorise; if it has one, name it as first_linear")
         module = self.net.get_submodule(self.first_linear)
-        weight = module.weight.detach()
+        weight = cast(Tensor, module.weight).detach()
         if isinstance(module, nn.Conv2d):
             weight = weight.permute(0, 2, 3, 1)
         elif isinstance(module, nn.ConvTranspose2d):

@@ -160,7 +160,7 @@ def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.d
     Raises:
         CheckpointError: the file cannot be read, fits no family, or holds weights that are not finite.
     """
-    spec = dict(path_or_spec) if isinstance(path_or_spec, Mapping) else {"checkpoint": path_or_spec}
+    spec: dict[str, Any] = dict(path_or_spec) if isinstance(path_or_spec, Mapping) else {"checkpoint": path_or_spec}
     if "checkpoint" not in spec:
         raise CheckpointError(f"a generator needs the key checkpoint; got {', '.join(map(str, spec)) or 'nothing'}")
     checkpoint = read_checkpoint(at_home(spec.pop("checkpoint")), spec.pop("checkpoint_key", None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
     """
 
     names: tuple[str, ...]
-    to_ada: Callable[[State, Mapping[str, object]], dict[str, Tensor]]
+    to_ada: Callable[[State, Mapping[str, Any]], dict[str, Tensor]]
     clamp: float
     project: str
 

@@ -21,6 +21,7 @@ from benchmarks.generators._layers import (
     Equalised,
     Sizes,
     State,
+    Widths,
     fused_setting,
     is_fused,
     levels,
@@ -54,14 +55,15 @@ class PGGAN(ZFed):
     """
 
     family = "pggan"
+    lod: Tensor
 
-    def __init__(self, *, z_dim: int = 512, n_classes: int = 0, resolution: int, channels: Mapping[int | str, int],
+    def __init__(self, *, z_dim: int = 512, n_classes: int = 0, resolution: int, channels: Widths,
                  fused_scale: bool | str = False, final_tanh: bool = False, lower_outputs: bool = True,
                  image_channels: int = 3, label: Label = None, rng: torch.Generator | None = None) -> None:
         super().__init__()
         channels = levels(resolution, channels, "PGGAN")
         rng = rng or torch.Generator().manual_seed(0)
-        self.config = dict(z_dim=z_dim, n_classes=n_classes, resolution=resolution, channels=channels,
+        self.config: dict[str, Any] = dict(z_dim=z_dim, n_classes=n_classes, resolution=resolution, channels=channels,
                            fused_scale=fused_scale, final_tanh=final_tanh, lower_outputs=lower_outputs,
                            image_channels=image_channels)
         self.latent_dim, self.resolution, self.n_classes, self.label = z_dim, resolution, n_classes, label

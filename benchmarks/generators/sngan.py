@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,7 @@ class SNGAN(ZFed):
                 module.reset_parameters()
             elif isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight, generator=rng)
+                assert module.bias is not None  # every layer here has one
                 nn.init.zeros_(module.bias)
 
     @classmethod
@@ -81,8 +83,9 @@ class SNGAN(ZFed):
             n_image = len(state[f"model.{blocks + 4}.weight"])
             widths = [state["model.2.model.3.weight"].shape[1],
                       *(len(state[f"model.{i + 2}.model.3.weight"]) for i in range(blocks))]
-            sizes = {"latent_dim": latent_dim, "widths": widths, "bottom": math.isqrt(rows // widths[0]),
-                     "image_channels": check_channels(n_image, "SNGAN")}
+            sizes: dict[str, Any] = {
+                "latent_dim": latent_dim, "widths": widths, "bottom": math.isqrt(rows // widths[0]),
+                "image_channels": check_channels(n_image, "SNGAN")}
             if sizes["bottom"]**2 * widths[0] != rows:
                 raise ValueError(f"the map that it starts from has {rows} numbers in {widths[0]} channels, which make "
                                  "no square: only square images are read")
@@ -110,7 +113,7 @@ class SNGAN(ZFed):
     def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
         """The first dense layer's weight [out, D], the only one that reads z."""
         self.layer_ids(layers)
-        return [self.model[0].weight.detach()]
+        return [cast(nn.Linear, self.model[0]).weight.detach()]
 
 
 class _Block(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from benchmarks.generators._layers import (
     Equalised,
     Sizes,
     State,
+    Widths,
     build,
     check_fixed,
     fused_setting,
@@ -56,7 +57,7 @@ class StyleGAN1(StyleBased):
     family = "stylegan1"
 
     def __init__(self, *, z_dim: int = 512, w_dim: int = 512, n_classes: int = 0, resolution: int,
-                 channels: Mapping[int | str, int], mapping_layers: int = 8, mapping_hidden: int | None = None,
+                 channels: Widths, mapping_layers: int = 8, mapping_hidden: int | None = None,
                  mapping_lr: float = 0.01, fused_scale: bool | str = "auto", final_tanh: bool = False,
                  image_channels: int = 3, label: int | None = None, truncation_psi: float = 1.0,
                  truncation_cutoff: int | None = None, rng: torch.Generator | None = None) -> None:
@@ -150,11 +151,11 @@ class StyleGAN1(StyleBased):
     @property
     def w_avg(self) -> Tensor:
         """Centre of truncation [w_dim]."""
-        return self.truncation.w_avg
+        return self.truncation.get_buffer("w_avg")
 
     def _mapping(self, z: Tensor, labels: Tensor | None) -> Tensor:
         if labels is not None:  # one normalisation of the joint vector, unlike later StyleGANs
-            z = torch.cat((z, labels @ self.mapping.label_weight), dim=1)
+            z = torch.cat((z, labels @ cast(Tensor, self.mapping.label_weight)), dim=1)
         x = unit_rms(z)
         for i in range(self.config["mapping_layers"]):
             x = F.leaky_relu(getattr(self.mapping, f"dense{i}")(x), 0.2)
@@ -168,7 +169,7 @@ class StyleGAN1(StyleBased):
         """
         ends = (x for name, x in self._features(self.to_rows(latent, space, c)) if int(name[5:]) % 2)
         outputs = {level: getattr(self.synthesis, f"output{level}") for level in range(self.top + 1)}
-        image = progressive_image(ends, outputs, self.synthesis.lod.item(), self.top, "StyleGAN1")
+        image = progressive_image(ends, outputs, self.synthesis.get_buffer("lod").item(), self.top, "StyleGAN1")
         return (torch.tanh(image) if self.config["final_tanh"] else image).expand(-1, 3, -1, -1)
 
     def activations(self, latent: Tensor, layer: str, space: str | None = None, c: Tensor | None = None) -> Tensor:
@@ -196,6 +197,17 @@ class StyleGAN1(StyleBased):
         return {name: getattr(self.synthesis, name).style(rows[:, i]) for i, name in enumerate(self.layer_names)}
 
 
+class _Noise(nn.Module):
+    """One map of noise, and its weight in each channel."""
+
+    noise: Tensor
+
+    def __init__(self, channels: int, side: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("noise", torch.randn(1, 1, side, side, generator=rng))
+
+
 class _Layer(nn.Module):
     """Convolution, noise, bias, leaky ReLU, instance normalisation, style; the first has a constant to start from."""
 
@@ -208,9 +220,7 @@ class _Layer(nn.Module):
         else:
             self.const = nn.Parameter(torch.ones(1, n_out, side, side))
         self.bias = nn.Parameter(torch.zeros(n_out))
-        self.apply_noise = nn.Module()
-        self.apply_noise.weight = nn.Parameter(torch.zeros(n_out))
-        self.apply_noise.register_buffer("noise", torch.randn(1, 1, side, side, generator=rng))
+        self.apply_noise = _Noise(n_out, side, rng)
         self.style = Dense(w_dim, 2 * n_out, rng=rng)
         if up:
             self.blur = nn.Module()

@@ -7,12 +7,13 @@ architecture; names and conventions of the ADA release (arXiv:2006.06676), NVlab
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.generators import stylegan2_reading
-from benchmarks.generators._layers import levels
+from benchmarks.generators._layers import Widths, levels
 from benchmarks.generators._style_based import NO_CENTRE, StyleBased
 from benchmarks.generators.base import Layers
 from benchmarks.generators.layouts import layout_of
@@ -42,7 +43,7 @@ class StyleGAN2(StyleBased):
     family = "stylegan2"
 
     def __init__(self, *, z_dim: int = 512, w_dim: int = 512, c_dim: int = 0, resolution: int,
-                 channels: Mapping[int | str, int], mapping_layers: int = 8,
+                 channels: Widths, mapping_layers: int = 8,
                  mapping_hidden: int | None = None, mapping_embed: int | None = None,
                  mapping_lr: float = 0.01, joint: bool = False, clamp: float = 256.0, image_channels: int = 3,
                  label: int | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None,
@@ -72,9 +73,10 @@ class StyleGAN2(StyleBased):
         return layout_of(state) is not None
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
-                        clamp: float | None = None, mapping_lr: float | None = None, label: int | None = None,
-                        truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> StyleGAN2:
+    def from_state_dict(  # type: ignore[override]  # these overrides and no others, as ``families`` tells users
+            cls, state: Mapping[str, Tensor], *, extras: Mapping[str, object] | None = None,
+            clamp: float | None = None, mapping_lr: float | None = None, label: int | None = None,
+            truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> StyleGAN2:
         """The network of a state dict in any of ``layouts.LAYOUTS``, every size read off the tensors.
 
         The state does not say the clamp nor the mapping network's learning-rate multiplier: they come from the
@@ -140,6 +142,7 @@ class StyleGAN2(StyleBased):
                 part = block.torgb(x, rows[:, i + 1], self.clamp)
                 part = part.to(torch.promote_types(part.dtype, torch.float32))
                 image = part if image is None else part + block.enlarge(image)
+        assert image is not None  # every block has a conv1
         return image.expand(-1, 3, -1, -1).contiguous()
 
     def activations(self, latent: Tensor, layer: str, space: str | None = None,
@@ -153,7 +156,8 @@ class StyleGAN2(StyleBased):
         return next(x for name, x in self._layers(rows, "const", None) if name == layer)
 
     def _convs(self) -> Iterator[tuple[str, StyledConv]]:
-        for name, block in self.synthesis.named_children():
+        for name, module in self.synthesis.named_children():
+            block = cast(Block, module)
             if hasattr(block, "conv0"):
                 yield f"{name}.conv0", block.conv0
             yield f"{name}.conv1", block.conv1
@@ -165,7 +169,7 @@ class StyleGAN2(StyleBased):
             raise ValueError(f"StyleGAN2: noise_mode={mode!r} with rng={rng}; expected one of "
                              f"{', '.join(NOISE_MODES)}, and an rng for 'random'")
         kind = rows.device.type
-        x = self.synthesis.b4.const[None]
+        x = self._block("b4").const[None]
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         if kind == "cpu":  # upsampling convolutions are twice as quick, band matrices apply without copies
             x = x.contiguous(memory_format=torch.channels_last)

@@ -108,6 +108,8 @@ class MappingNetwork(nn.Module):
     they are, normalised with z (StyleGAN1, and genforce's StyleGAN2).
     """
 
+    w_avg: Tensor
+
     def __init__(self, z_dim: int, w_dim: int, c_dim: int, layers: int, hidden: int, embed: int, lr: float,
                  rng: torch.Generator, joint: bool = False) -> None:
         super().__init__()
@@ -136,6 +138,9 @@ class MappingNetwork(nn.Module):
 class StyledConv(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; doubles the side if ``up``."""
 
+    resample_filter: Tensor
+    noise_const: Tensor
+
     def __init__(self, n_in: int, n_out: int, w_dim: int, resolution: int, up: bool,
                  rng: torch.Generator) -> None:
         super().__init__()
@@ -150,6 +155,7 @@ class StyledConv(nn.Module):
     def _noise(self, n: int, mode: str, rng: torch.Generator | None) -> Tensor:
         if mode == "const":
             return self.noise_const
+        assert rng is not None  # "random" without one was refused
         noise = torch.randn(n, 1, *self.noise_const.shape, generator=rng, device=rng.device)
         return noise.to(self.noise_const)
 
@@ -200,6 +206,9 @@ class ToRGB(nn.Module):
 
 class Block(nn.Module):
     """The layers of one resolution; the first block starts from a learned constant."""
+
+    resample_filter: Tensor
+    band: Tensor | None
 
     def __init__(self, n_in: int, n_out: int, w_dim: int, resolution: int, image_channels: int,
                  rng: torch.Generator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ MAPPING_LR = ("mapping_kwargs.lr_multiplier", "lr_multiplier", "mapping_lr_mul",
 
 
 def read(state: State, extras: Mapping[str, object] | None, clamp: float | None,
-         mapping_lr: float | None) -> tuple[dict[str, object], dict[str, Tensor], Said]:
+         mapping_lr: float | None) -> tuple[dict[str, Any], dict[str, Tensor], Said]:
     """(the network's arguments, its state in the ADA layout, what the file said) of a state in any layout.
 
     Args:
@@ -74,7 +75,7 @@ def _refuse_other_architectures(state: State) -> None:
                          "architecture can be read")
 
 
-def _sizes(state: State) -> dict[str, object]:
+def _sizes(state: State) -> dict[str, Any]:
     """The arguments that tensors tell."""
     sizes, sides = Sizes(state, f"{FAMILY} (ADA layout)"), _sides(state)
     if 4 not in sides:
@@ -97,7 +98,7 @@ def _sizes(state: State) -> dict[str, object]:
             "image_channels": check_channels(len(state["synthesis.b4.torgb.weight"]), FAMILY)}
 
 
-def _compare(said: Said, settings: Mapping[str, object], state: State) -> None:
+def _compare(said: Said, settings: Mapping[str, Any], state: State) -> None:
     """ValueError where the file tells of another network than its weights, or of one that is not computed here."""
     classes = said.take(("c_dim", "label_size", "label_dim", "n_classes", "num_classes"), _count, None)
     if classes and not settings["c_dim"]:
@@ -137,12 +138,12 @@ def _compare(said: Said, settings: Mapping[str, object], state: State) -> None:
                   "classes, its class embedding is missing from the file")
 
 
-def _count(value: object) -> int:
+def _count(value: Any) -> int:
     """A number of classes, None and False for none."""
     return int(value or 0)
 
 
-def _with_noise(state: State, settings: Mapping[str, object], said: Said) -> dict[str, Tensor]:
+def _with_noise(state: State, settings: Mapping[str, Any], said: Said) -> dict[str, Tensor]:
     """``state`` with noise constants and strengths, where a file has none at all, or none of the constants."""
     convs = [(side, f"synthesis.b{side}.{conv}") for side in settings["channels"]
              for conv in ("conv0", "conv1")[side == 4:]]
@@ -153,7 +154,7 @@ def _with_noise(state: State, settings: Mapping[str, object], said: Said) -> dic
     return {**state, **added}
 
 
-def _check_shapes(state: State, settings: Mapping[str, object]) -> None:
+def _check_shapes(state: State, settings: Mapping[str, Any]) -> None:
     """ValueError unless tensors whose shape is a product of sizes have it: sizes that lie would cost all memory."""
     channels, w_dim, depth = settings["channels"], settings["w_dim"], settings["mapping_layers"]
     wanted: dict[str, tuple[int, ...]] = {}

@@ -7,7 +7,7 @@ of NVlabs/stylegan3.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from benchmarks.generators._layers import State, build
 from benchmarks.generators._style_based import NO_CENTRE, StyleBased
 from benchmarks.generators.base import Layers
 from benchmarks.generators.said import Said
-from benchmarks.generators.stylegan2_layers import MappingNetwork
+from benchmarks.generators.stylegan2_layers import Dense, MappingNetwork
 from benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
 from benchmarks.generators.stylegan3_reading import FAMILY, layer_sizes, lowpass_names, read
 
@@ -78,8 +78,7 @@ class StyleGAN3(StyleBased):
             geometry = Geometry.of(self.steps[before], step, kernel, filter_size, radial and i < n - num_critical, rgb)
             names.append(f"L{i}_{step.size}_{widths[i]}")
             self.synthesis.add_module(names[-1], Layer(widths[before], widths[i], w_dim, kernel, geometry, rgb, rng))
-        *self.layer_names, self._rgb = names
-        self.layer_names = tuple(self.layer_names)
+        self.layer_names, self._rgb = tuple(names[:-1]), names[-1]
 
     # -- checkpoints -------------------------------------------------------------------------------
     @classmethod
@@ -117,7 +116,7 @@ class StyleGAN3(StyleBased):
         net = build(cls, planned, state, optional=("mapping.w_avg", *lowpasses))
         for name in set(lowpasses) - set(state):
             layer, _, which = name.rpartition(".")
-            up, down = net.get_submodule(layer).geometry.filters()
+            up, down = cast(Layer, net.get_submodule(layer)).geometry.filters()
             net.get_buffer(name).copy_(up if which == "up_filter" else down)
         if "mapping.w_avg" not in state:
             net.estimate_w_avg()
@@ -152,13 +151,13 @@ class StyleGAN3(StyleBased):
 
     def _features(self, rows: Tensor) -> Iterator[tuple[str, Tensor]]:
         """(name, output) of the layers, lazily, so that a caller can stop early."""
-        x = self.synthesis.input(rows[:, 0])
+        x = cast(FourierInput, self.synthesis.input)(rows[:, 0])
         for i, name in enumerate(self.layer_names):
             x = getattr(self.synthesis, name)(x, rows[:, i + 1], self.clamp)
             yield name, x
 
     # -- styles ------------------------------------------------------------------------------------
-    def _affines(self) -> dict[str, nn.Module]:
+    def _affines(self) -> dict[str, Dense]:
         return {name: getattr(self.synthesis, name).affine for name in ("input", *self.layer_names, self._rgb)}
 
     def affine_weights(self, layers: Layers = "all") -> list[Tensor]:

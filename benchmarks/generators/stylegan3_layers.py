@@ -106,6 +106,10 @@ def lowpass(taps: int, cutoff: float, width: float, rate: float, radial: bool) -
 class FourierInput(nn.Module):
     """w -> a map of Fourier features, rotated and moved as the first row of w+ says."""
 
+    transform: Tensor
+    freqs: Tensor
+    phases: Tensor
+
     def __init__(self, w_dim: int, channels: int, step: Step, rng: torch.Generator) -> None:
         super().__init__()
         self.step = step
@@ -144,6 +148,10 @@ class FourierInput(nn.Module):
 class Layer(nn.Module):
     """Modulated convolution, then bias, leaky ReLU and clamp between an upsampling and a downsampling."""
 
+    magnitude_ema: Tensor
+    up_filter: Tensor
+    down_filter: Tensor
+
     def __init__(self, n_in: int, n_out: int, w_dim: int, kernel: int, geometry: Geometry, rgb: bool,
                  rng: torch.Generator) -> None:
         super().__init__()
@@ -159,7 +167,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, clamp: float) -> Tensor:
         """[N, n_out, S', S'] of x [N, n_in, S, S] and w [N, w_dim]."""
-        style, weight = self.affine(w), self.weight
+        style: Tensor = self.affine(w)
+        weight: Tensor = self.weight
         exact = torch.promote_types(style.dtype, torch.float32)
         size = weight.shape[-1]
         magnitude = self.magnitude_ema.rsqrt()

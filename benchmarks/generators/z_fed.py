@@ -6,15 +6,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from benchmarks.generators._layers import build, class_labels
-from benchmarks.generators.base import Generator
+from benchmarks.generators.base import Generator, Label
 from results.fingerprint import state_fingerprint
-
-Label = int | Sequence[float] | Tensor | None
 
 
 class ZFed(Generator):
@@ -33,7 +32,7 @@ class ZFed(Generator):
         """(name, activation) in the order of ``layer_names``, computed as they are asked for; then ("image", image)."""
 
     @classmethod
-    def _filled(cls, state: Mapping[str, Tensor], settings: Mapping[str, object], optional: Sequence[str] = ()) -> ZFed:
+    def _filled(cls, state: Mapping[str, Tensor], settings: Mapping[str, object], optional: Sequence[str] = ()) -> Self:
         """The network of ``settings`` with the tensors of ``state``; ValueError if these or a label do not fit it."""
         net = build(cls, settings, state, optional)
         if net.label is not None:

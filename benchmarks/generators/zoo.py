@@ -113,6 +113,11 @@ class Zoo:
         file = entry["file"] if "file" in entry else entry["generator"].get("checkpoint")
         return None if file is None else self.folder / at_home(str(file))
 
+    def _checkpoint(self, name: str) -> Path:
+        path = self.file(name)
+        assert path is not None  # asked only of GANs that have one
+        return path
+
     def hash(self, name: str) -> str:
         """What the GAN is to the store, 64 hex digits: its file's sha256 where no settings or foreign code enter."""
         entry = self.entry(name)
@@ -136,7 +141,7 @@ class Zoo:
             return entry["sha256"]
         if name not in self._shas:
             self._there(name)
-            self._shas[name] = sha256_of(self.file(name))
+            self._shas[name] = sha256_of(self._checkpoint(name))
         return self._shas[name]
 
     def _source(self, name: str) -> str:
@@ -172,7 +177,7 @@ class Zoo:
                 self._there(name)
                 self._classes[name] = self._saying(
                     name, lambda: families.recognise(
-                        read_checkpoint(self.file(name), entry.get("checkpoint_key")).state))
+                        read_checkpoint(self._checkpoint(name), entry.get("checkpoint_key")).state))
         return self._classes[name]
 
     # -- loading ---------------------------------------------------------------------------------------------
@@ -209,7 +214,7 @@ class Zoo:
     def dim(self, name: str) -> int:
         """How many numbers a latent of ``name`` has, in the space that its directions live in by default."""
         if name not in self._dims and "data_sha256" in self.entry(name):  # its header says so, and is quick to read
-            config = metadata(self.file(name)).get("config", {})
+            config = metadata(self._checkpoint(name)).get("config", {})
             self._dims[name] = config.get("w_dim") or config.get("z_dim") or self.load(name).dim()
         if name not in self._dims:
             self.load(name)
@@ -265,9 +270,9 @@ class Zoo:
 
 def _refuse_not_finite(generator: Generator, where: str) -> None:
     """ZooError if a weight is NaN or infinite; a buffer may be infinite (a mask), but not NaN."""
-    bad = [(name, ~value.isfinite()) for name, value in generator.named_parameters()]
-    bad += [(name, value.isnan()) for name, value in generator.named_buffers() if value.is_floating_point()]
-    bad = [(name, count) for name, wrong in bad if (count := int(wrong.sum()))]
+    masks = [(name, ~value.isfinite()) for name, value in generator.named_parameters()]
+    masks += [(name, value.isnan()) for name, value in generator.named_buffers() if value.is_floating_point()]
+    bad = [(name, count) for name, wrong in masks if (count := int(wrong.sum()))]
     if bad:
         raise ZooError(f"{where} has {sum(count for _, count in bad)} weights that are not finite (NaN or infinite), "
                        f"the first in {bad[0][0]}: its training diverged, or the file was damaged before it was saved; "
