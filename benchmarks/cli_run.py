@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = args.out or places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
     run_folder.open_folder(out, job)
-    made_by = run_folder.provenance(job, plan, [program(), *sys.argv[1:]])
+    made_by = run_folder.provenance(job, plan.bench, [program(), *sys.argv[1:]])
     if share:
         ids = ids[share[0]::share[1]]
     records = run_cells(job, plan, ids, out, args.workers or _default_workers(job.device))

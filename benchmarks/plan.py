@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from benchmarks.config import Entry, Extractor
 from benchmarks.evaluating import Evaluator
@@ -40,6 +41,11 @@ class Cell:
     reverse: bool = False
     extractors: tuple[Extractor, ...] = ()
     metric: str = ""
+
+    @property
+    def of_method(self) -> Entry:
+        """``entry``, of a cell that has one: all but those of pools, banks and chance."""
+        return cast(Entry, self.entry)
 
 
 class SizeError(ValueError):
@@ -106,7 +112,7 @@ class Plan:
     def _places(self, entry: Entry) -> list[tuple[str, ...]]:
         """Where a method discovers directions: on each GAN, or on each trained pair."""
         paired = self.job.method(entry).paired
-        return self.job.trained_pairs() if paired else [(g,) for g in self.job.all_gans]
+        return [*self.job.trained_pairs()] if paired else [(g,) for g in self.job.all_gans]
 
     def _discover(self):
         cells = []
@@ -117,10 +123,11 @@ class Plan:
                     found = self.bench.directions_step(entry, gans, seed)
                     sides = range(len(gans)) if self.bench.oracle else ()
                     steps = (found, *(self.bench.responses_step(entry, gans, side, seed) for side in sides))
-                    needs, ratios = (), ()
+                    needs: tuple[str, ...] = ()
+                    ratios: tuple[Step, ...] = ()
                     if "density_ratio" in method.needs:
                         needs = tuple(f"pool/{g}" for g in gans)
-                        ratios = (self.bench.ratio_step(gans, self.job.extractor(entry), method.ratio_loss, seed),)
+                        ratios = (self.bench.method_ratio_step(entry, gans, seed),)
                     weight = method.effort * found.images + sum(s.images for s in steps[1:]) \
                         + len(ratios) * 20 * self.job.profile.ratio.steps
                     cells.append(Cell(self._id("discover", entry, gans, seed), "discover", gans, entry, seed,
@@ -132,7 +139,7 @@ class Plan:
             for entry in self.job.suite.methods:
                 for gans in self._places(entry) if not self.job.method(entry).paired else ():
                     for seed in self.job.profile.seeds:
-                        step = self.evaluator.step(metric, entry, *gans, seed)
+                        step = self.evaluator.step(metric, entry, gans[0], seed)
                         yield Cell(self._id(f"evaluate/{metric}", entry, gans, seed), "evaluate", gans, entry, seed,
                                    (self._id("discover", entry, gans, seed),), (step,), weight=2 * step.images,
                                    metric=metric)
@@ -159,7 +166,7 @@ class Plan:
         needs = [self._id("discover", entry, on, seed) for on in places]
         order = self.job.all_gans
         reverse = len(gans) == 2 and order.index(gans[0]) > order.index(gans[1])
-        steps = ()  # without an oracle there is nothing to score with, and the cell says so
+        steps: tuple[Step, ...] = ()  # without an oracle there is nothing to score with, and the cell says so
         if self.bench.oracle:
             needs.append(f"chance/{'-'.join(gans)}")
             steps = (self.scorer.score_step(entry, gans, seed),)

@@ -27,6 +27,7 @@ from results.stored_run import CELL_COLUMNS
 if TYPE_CHECKING:
     from benchmarks.job import Job
     from benchmarks.plan import Plan
+    from benchmarks.workbench import Workbench
 
 
 class FolderError(ValueError):
@@ -69,11 +70,10 @@ def _difference(theirs: dict, ours: dict, path: str = "") -> str:
     return "it was made by another version of the plan"
 
 
-def provenance(job: Job, plan: Plan, command: list[str]) -> dict:
+def provenance(job: Job, bench: Workbench, command: list[str]) -> dict:
     """What made the numbers: commit, versions, hardware, hashes of everything that was loaded, and the command."""
     import torch
     libraries = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "safetensors", "efficientnet-lite-pytorch")
-    bench = plan.bench
     made_of = dict(zip(("commit", "dirty"), commit()))
     return {
         "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,

@@ -9,9 +9,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from tqdm import tqdm
@@ -29,7 +30,7 @@ Record = dict
 Progress = Callable[[int, int], None]
 
 _plan: Plan | None = None  # what this process works on; a forked worker has it from its parent
-_shares = None  # shared array: how much of each cell is done
+_shares: Any = None  # shared array: how much of each cell is done
 
 
 def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progress | None = None) -> Record:
@@ -50,15 +51,15 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
     except NotApplicable as error:
         status, reason = "not_applicable", str(error)
     except MetricsFailed as error:  # the others' rows are there
-        status, reason, partial, errors, rows = "failed", str(error), True, error.errors, error.rows
+        status, reason, partial, errors, rows = "failed", str(error), True, [*error.errors], error.rows
     except (Exception, SystemExit) as error:  # a failing cell must not take the run down
         status, reason, errors = "failed", one_line(error), [error]
     if partial:
         pass  # all rows are there
     elif status != "ok" and cell.kind == "score":
-        rows = plan.scorer.failed_rows(cell.entry, cell.gans, cell.seed, status, reason, cell.reverse)
+        rows = plan.scorer.failed_rows(cell.of_method, cell.gans, cell.seed, status, reason, cell.reverse)
     elif status != "ok" and cell.kind == "evaluate":
-        rows = plan.evaluator.failed_rows(cell.metric, cell.entry, *cell.gans, cell.seed, status, reason)
+        rows = plan.evaluator.failed_rows(cell.metric, cell.of_method, cell.gans[0], cell.seed, status, reason)
     return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
             "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
             "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status,
@@ -71,23 +72,23 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
 def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
     bench, scorer = plan.bench, plan.scorer
     if cell.kind == "pool":
-        bench.pools(*cell.gans, cell.extractors)
+        bench.pools(cell.gans[0], cell.extractors)
     elif cell.kind == "bank":
-        bench.bank(*cell.gans)
+        bench.bank(cell.gans[0])
     elif cell.kind == "chance":
         scorer.chance(cell.gans)
     elif cell.kind == "discover" and bench.oracle is None:
-        bench.directions(cell.entry, cell.gans, cell.seed, progress)
+        bench.directions(cell.of_method, cell.gans, cell.seed, progress)
     elif cell.kind == "discover":
         for side in range(len(cell.gans)):
-            bench.responses(cell.entry, cell.gans, side, cell.seed, progress)
+            bench.responses(cell.of_method, cell.gans, side, cell.seed, progress)
     elif cell.kind == "evaluate":
-        return plan.evaluator.rows(cell.metric, cell.entry, *cell.gans, cell.seed, progress)
+        return plan.evaluator.rows(cell.metric, cell.of_method, cell.gans[0], cell.seed, progress)
     elif cell.kind == "sheet":
         for side in range(len(cell.gans)):
-            bench.sheet(cell.entry, cell.gans, side, cell.seed)
+            bench.sheet(cell.of_method, cell.gans, side, cell.seed)
     else:
-        return scorer.score(cell.entry, cell.gans, cell.seed, cell.reverse)
+        return scorer.score(cell.of_method, cell.gans, cell.seed, cell.reverse)
     return []
 
 
@@ -148,7 +149,7 @@ def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Re
                 shown = max(now, shown)
 
             done[i] = run_cell(plan, cell, _failed(plan, cell, done), progress)
-            bar.update(min(cell.weight - shown, bar.total - bar.n))
+            bar.update(min(cell.weight - shown, cast(float, bar.total) - bar.n))
             yield done[i]
 
 
@@ -159,7 +160,9 @@ def _run_apart(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[R
     _plan = plan
     shares = context.Array("d", len(ids), lock=False)
     index = {i: n for n, i in enumerate(ids)}
-    waiting, running, done = dict.fromkeys(ids), {}, {}
+    waiting = dict.fromkeys(ids)
+    running: dict[Future[Record], str] = {}
+    done: dict[str, Record] = {}
     pool = ProcessPoolExecutor(workers, context, _start, (job, shares))
     try:
         with _bar(plan, ids) as bar:
@@ -204,4 +207,5 @@ def _work(cell: str, index: int, failed: dict[str, Record]) -> Record:
     def progress(part: int, total: int) -> None:
         _shares[index] = 0.99 * part / max(total, 1)
 
-    return run_cell(_plan, _plan.cells[cell], failed, progress)
+    plan = cast(Plan, _plan)  # since _start
+    return run_cell(plan, plan.cells[cell], failed, progress)

@@ -79,13 +79,13 @@ class Scorer:
     def missing(self, pair: Pair) -> tuple[int, ...]:
         """Attributes that vary in the reference's data and are absent from the client's (headline S)."""
         minority = [{a: min(r, 1 - r) for a, r in self.bench.zoo.rates(g).items()} for g in pair]
-        return tuple(i for i, a in enumerate(self.bench.oracle.names)
+        return tuple(i for i, a in enumerate(self.bench.scoring_oracle.names)
                      if minority[0].get(a, 0) >= VARIES and minority[1].get(a, 1) <= ABSENT)
 
     def excluded(self, pair: Pair) -> tuple[int, ...]:
         """Attributes that the client's subset excludes by its name (S as published)."""
         names = [attribute for attribute, _ in self.bench.zoo.excludes(pair[1])]
-        return tuple(i for i, a in enumerate(self.bench.oracle.names) if a in names)
+        return tuple(i for i, a in enumerate(self.bench.scoring_oracle.names) if a in names)
 
     def unknown(self, metric: Metric, protocol: str, gans: tuple[str, ...]) -> str:
         """Why it is not known what is missing, for a metric that asks; "" where it is known, or not asked for."""
@@ -102,12 +102,13 @@ class Scorer:
 
     # -- inputs -------------------------------------------------------------------------------------------
     def _single(self, responses, seed: int) -> SingleInputs:
-        return SingleInputs(responses, self.job.profile.latents.match, self.bench.oracle.names,
-                            self.bench.oracle.readable, seed)
+        return SingleInputs(responses, self.job.profile.latents.match, self.bench.scoring_oracle.names,
+                            self.bench.scoring_oracle.readable, seed)
 
     def _pair(self, reference, client, pair: Pair, paired: bool, n_common: int, seed: int) -> PairInputs:
-        return PairInputs(reference, client, self.job.profile.latents.match, n_common, paired, self.bench.oracle.names,
-                          self.missing(pair), self.excluded(pair), self.bench.oracle.readable, seed)
+        oracle = self.bench.scoring_oracle
+        return PairInputs(reference, client, self.job.profile.latents.match, n_common, paired, oracle.names,
+                          self.missing(pair), self.excluded(pair), oracle.readable, seed)
 
     def wanted(self, needs: str, reverse: bool = False) -> list[Metric]:
         """The suite's metrics of one kind; for a pair the other way round only those that depend on the order."""

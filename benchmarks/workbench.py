@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from benchmarks.generators.base import Generator
 from benchmarks.job import Job, Pair
 from benchmarks.judging import open_zoo
 from benchmarks.latents import evaluation_latents
-from methods.base import Context, DirectionMethod, NotApplicable
+from methods.base import Context, DirectionMethod, NotApplicable, PairedMethod
 from methods.directions import Directions
 from methods.random_directions import RandomDirections
 from methods.registry import Method
@@ -34,6 +34,11 @@ SHEET_LATENTS = 2
 SHEET_STRENGTHS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # in units of the suite's alpha
 
 
+def ratio_loss(method: Method) -> str:
+    """What the density ratio is trained with, for a method that needs one: such a method is paired and says it."""
+    return cast(Any, method).ratio_loss
+
+
 class Workbench:
     """Loads what a job names and makes its artifacts through the store.
 
@@ -48,7 +53,7 @@ class Workbench:
         self.versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__,
                          "scikit-learn": version("scikit-learn"), "device": torch.device(job.device).type}
         self.generator: Callable[[str], Generator] = lru_cache(2)(self._generator)
-        self._steps: dict[tuple, Step | tuple[Step, ...]] = {}
+        self._steps: dict[tuple, object] = {}  # a step or a tuple of steps each: what ``_once`` was given to make
         self._extractors: dict[str, FeatureExtractor] = {}
         self._extractor_marks: dict[str, str] = {}
 
@@ -60,6 +65,13 @@ class Workbench:
     def oracle(self) -> AttributeOracle | None:
         """The oracle that scores; None where the suite names none, and nothing is scored."""
         return judges.oracle(self.job.suite.oracle).to(self.job.device) if self.job.suite.oracle else None
+
+    @property
+    def scoring_oracle(self) -> AttributeOracle:
+        """The oracle, for work that only suites with one have. Raises NotApplicable without one."""
+        if self.oracle is None:
+            raise NotApplicable("an attribute oracle is to read images, and the suite names none (oracle:)")
+        return self.oracle
 
     @cached_property
     def teacher(self) -> AttributeOracle | None:
@@ -96,7 +108,7 @@ class Workbench:
         """The step (or steps) of ``place``, put together once: a plan asks for each many times."""
         if place not in self._steps:
             self._steps[place] = make()
-        return self._steps[place]
+        return cast(Made, self._steps[place])
 
     def _first(self, step: Step, make: Callable[[], object]) -> None:
         """Makes what ``step`` needs before its own clock starts, unless it is there already."""
@@ -153,12 +165,17 @@ class Workbench:
 
         def build(folder: Path) -> None:
             rng = Context(seed).rng("ratio", loss, *map(self.zoo.hash, pair))
-            train_density_ratio(*(self.pools(g, [which])[0] for g in pair), loss=loss, steps=sizes.steps,
-                                batch=sizes.batch, rng=rng).save(folder / "ratio.safetensors")
+            reference, client = (self.pools(g, [which])[0] for g in pair)
+            train_density_ratio(reference, client, loss=loss, steps=sizes.steps, batch=sizes.batch,
+                                rng=rng).save(folder / "ratio.safetensors")
 
         return DensityRatio.load(self.store.make(step, build) / "ratio.safetensors").to(self.job.device)
 
     # -- directions ---------------------------------------------------------------------------------------
+    def method_ratio_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
+        """The density ratio of ``gans`` that a method needs."""
+        return self.ratio_step(cast(Pair, gans), self.job.extractor(entry), ratio_loss(self.job.method(entry)), seed)
+
     def directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
         """Discovery by one method on one generator, or on a pair."""
         place = ("directions", entry.label, gans, seed)
@@ -166,8 +183,8 @@ class Workbench:
 
     def _directions_step(self, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
         method, which = self.job.method(entry), self.job.extractor(entry)
-        inputs = {"method": method.name, "params": method.params(), "gans": [self.zoo.hash(g) for g in gans],
-                  "chunk": self.job.profile.chunk}
+        inputs: dict[str, Any] = {"method": method.name, "params": method.params(),
+                                  "gans": [self.zoo.hash(g) for g in gans], "chunk": self.job.profile.chunk}
         modules = [type(method).__module__, *map(self._generator_module, gans)]
         if not method.deterministic:
             inputs["seed"] = seed
@@ -178,7 +195,7 @@ class Workbench:
             inputs["teacher"] = self._marks["teacher"]
             modules.append(type(self.teacher).__module__)
         if "density_ratio" in method.needs:
-            inputs["ratio"] = self.ratio_step(gans, which, method.ratio_loss, seed).key
+            inputs["ratio"] = self.method_ratio_step(entry, gans, seed).key
         return self._step("directions", tuple(modules), self._planned(method, gans), **inputs)
 
     def _planned(self, method: Method, gans: tuple[str, ...]) -> int:
@@ -198,7 +215,7 @@ class Workbench:
         if "teacher" in needs and self.teacher is None:
             raise NotApplicable(f"{entry.label} learns from an attribute oracle, and the suite names no teacher")
         if "density_ratio" in needs:
-            self._first(step, lambda: self.ratio(gans, which, method.ratio_loss, seed))
+            self._first(step, lambda: self.ratio(cast(Pair, gans), which, ratio_loss(method), seed))
 
         def build(folder: Path) -> dict:
             context = Context(
@@ -206,11 +223,15 @@ class Workbench:
                 progress=progress or (lambda done, total: None),
                 extractor=self.extractor(which) if "extractor" in needs else None,
                 teacher=self.teacher if "teacher" in needs else None,
-                density_ratio=self.ratio(gans, which, method.ratio_loss, seed) if "density_ratio" in needs else None)
+                density_ratio=(self.ratio(cast(Pair, gans), which, ratio_loss(method), seed)
+                               if "density_ratio" in needs else None))
             generators = [self.generator(g) for g in gans]
             with count_images(*generators) as count:
-                found = (method.discover_pair(*generators, context) if method.paired
-                         else [method.discover(*generators, context)])
+                found: Sequence[Directions]
+                if method.paired:
+                    found = cast(PairedMethod, method).discover_pair(generators[0], generators[1], context)
+                else:
+                    found = [cast(DirectionMethod, method).discover(generators[0], context)]
             for side, (_, directions) in enumerate(zip(gans, found, strict=True)):
                 directions.save(folder / f"{side}.safetensors")  # the same weights may go by other names elsewhere
             return {"images_made": count.images}
@@ -261,7 +282,7 @@ class Workbench:
             method = RandomDirections(n_directions=self.job.suite.n_directions)
             return method.discover(self.generator(gan), Context(seed=2**32 + 1 + run))  # seeds that no suite uses
 
-        return [self._respond(step, gan, f"chance {run}", lambda run=run: directions(run))
+        return [self._respond(step, gan, f"chance {run}", partial(directions, run))
                 for run, step in enumerate(self.bank_steps(gan))]
 
     # -- pictures -----------------------------------------------------------------------------------------
@@ -303,7 +324,7 @@ class Workbench:
         def build(folder: Path) -> None:
             found, generator = directions(), self.generator(gan)
             latents = evaluation_latents(generator, found.space, step.inputs["n"], seed)
-            respond(generator, found, self.oracle, latents, self.job.suite.alpha,
+            respond(generator, found, self.scoring_oracle, latents, self.job.suite.alpha,
                     self.job.profile.chunk).save(folder / "responses.safetensors")
 
         return Responses.load(self.store.make(step, build) / "responses.safetensors")

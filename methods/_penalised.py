@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Penalised(DirectionMethod):
             raise ValueError(f"{self.name}: probes={self.probes}, expected 2 or more: the penalty is their variance")
         if not self.epsilon > 0:
             raise ValueError(f"{self.name}: epsilon={self.epsilon}, expected more than 0")
-        if not self.outputs or isinstance(self.outputs, str):
+        if not self.outputs or isinstance(cast(object, self.outputs), str):  # text passes for a tuple of text
             raise ValueError(f'{self.name}: outputs={self.outputs!r}, expected a list such as ["image"]')
 
     @property

@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -138,8 +138,9 @@ def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, faults: F
         broken[label] = f"{loaded!r} is no {what}: expected a subclass of {' or '.join(b.__name__ for b in bases)}"
         return
     else:
-        classes = [loaded]
-        if found_wrong := [f"{loaded.__qualname__} has no name"] if loaded.name == "" else faults(loaded):
+        named: type[Any] = loaded  # by its bases it has a name
+        classes = [named]
+        if found_wrong := [f"{named.__qualname__} has no name"] if named.name == "" else faults(named):
             broken[label] = "; ".join(found_wrong)
             return
     for cls in classes:
@@ -149,7 +150,7 @@ def _add_plugin(point: EntryPoint, bases: tuple[type, ...], what: str, faults: F
             found[cls.name] = cls
 
 
-def pick(name: str, what: str, found: dict[str, type], broken: dict[str, str]) -> type:
+def pick(name: str, what: str, found: dict[str, type[Made]], broken: dict[str, str]) -> type[Made]:
     """The class of that name. Raises UnknownName with the nearest known one, and why its file failed if it did."""
     if name in found:
         return found[name]
@@ -187,7 +188,7 @@ def group(name: str) -> list[str]:
 
 def check_sizes(name: str, made: Made) -> Made:
     """``made``; ValueError where one of its sizes is below 1, or a number is NaN or infinite."""
-    for field in fields(made):
+    for field in fields(cast(Any, made)):  # what has settings is a dataclass
         value = getattr(made, field.name)
         if field.name in SIZES and isinstance(value, int) and value < 1:
             raise ValueError(f"{name}: {field.name}: {value}, expected a whole number from 1")

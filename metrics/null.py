@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from metrics.base import Inapplicable, Metric, PairInputs, SingleInputs
@@ -57,7 +58,7 @@ def null_scores_single(metric: Metric, protocol: str, runs: Sequence[Responses],
     return np.array([_point(metric, protocol, replace(template, responses=run)) for run in runs])
 
 
-def band(cells: Mapping[Gans, np.ndarray], bounds: tuple[float, float] = (-np.inf, np.inf), seeds: int = 1,
+def band(cells: Mapping[Gans, npt.ArrayLike], bounds: tuple[float, float] = (-np.inf, np.inf), seeds: int = 1,
          draws: int = DRAWS, coverage: float = 0.95) -> Band:
     """Chance of a mean over cells: its level, and the prediction band of a method that is random too.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from metrics.changes import changes, live, spread
 from metrics.matching import Match, match
 from metrics.responses import Responses
 from metrics.statistics import bootstrap_means, standard_interval
+
+Change = Callable[[np.ndarray], np.ndarray]  # of mean changes
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class PairMetric(Metric):
             inputs.reduced[form] = _sides(inputs, counts, how.published, keep_samples)
         n = min(r.n_samples for r in (inputs.reference, inputs.client)) - (0 if how.published else inputs.n_match)
         names = tuple(name for name, kept in zip(inputs.names, counts) if kept)
-        return PairCase(how, *inputs.reduced[form], inputs.n_common, names, asked, n, inputs.seed)
+        reference, client = inputs.reduced[form]
+        return PairCase(how, reference, client, inputs.n_common, names, asked, n, inputs.seed)
 
     def point(self, case: PairCase) -> float:
         """The score alone."""
@@ -143,8 +147,9 @@ class PairMetric(Metric):
         low = high = np.nan
         if resamples:
             rng = np.random.default_rng(case.seed)
-            stacks = [bootstrap_means(side.samples, resamples, rng) for side in (case.reference, case.client)]
-            replicates = self.values(*(f(stack) for f, stack in zip(fixed, stacks)), found, case)
+            reference, client = (f(bootstrap_means(cast(np.ndarray, side.samples), resamples, rng))  # kept for this
+                                 for f, side in zip(fixed, (case.reference, case.client)))
+            replicates = self.values(reference, client, found, case)
             low, high = standard_interval(value, replicates, self.bounds)
         pairs = [[int(i), int(j), 1 - 2 * int(p), 1 - 2 * int(q), round(float(c), 6)]
                  for (i, j), (p, q), c in zip(found.pairs, found.poles, found.cosines)]
@@ -153,16 +158,19 @@ class PairMetric(Metric):
         return Score(value, low, high, case.n, details | self.details(*means, found, case))
 
     @staticmethod
-    def _decide(case: PairCase):
+    def _decide(case: PairCase) -> tuple[Match, tuple[Change, Change], tuple[np.ndarray, np.ndarray]]:
         """(match, how each side's means are transformed, the scoring means [1, P, K, M] so transformed).
 
         All choices are made here, on the matching samples.
         """
-        sides = (case.reference, case.client)
-        fixed = [Centring(side.matching, side.live) if case.protocol.centred else _as_is for side in sides]
-        found = match(*(f(side.matching) for f, side in zip(fixed, sides)), *(side.live for side in sides),
+        def change(side: Side) -> Change:
+            return Centring(side.matching, side.live) if case.protocol.centred else _as_is
+
+        reference, client = case.reference, case.client
+        fixed = change(reference), change(client)
+        found = match(fixed[0](reference.matching), fixed[1](client.matching), reference.live, client.live,
                       case.n_common, case.protocol.pairing)
-        return found, fixed, [f(side.scoring[None]) for f, side in zip(fixed, sides)]
+        return found, fixed, (fixed[0](reference.scoring[None]), fixed[1](client.scoring[None]))
 
 
 class Centring:
@@ -176,7 +184,7 @@ class Centring:
     """
 
     def __init__(self, matching: np.ndarray, alive: np.ndarray) -> None:
-        anyhow = alive.any(0)
+        anyhow = np.any(alive, axis=0)
         self.share = anyhow / max(anyhow.sum(), 1)
         self.turn = np.ones(len(anyhow))
         if anyhow.any():
@@ -200,9 +208,9 @@ def _as_is(means: np.ndarray) -> np.ndarray:
 
 
 def _sides(inputs: PairInputs, counts: np.ndarray, published: bool, keep_samples: bool) -> tuple[Side, Side]:
-    both = [responses.attributes(counts) for responses in (inputs.reference, inputs.client)]
-    scale = None if published else spread(*(responses.before for responses in both))
-    return tuple(_side(responses, scale, inputs.n_match, keep_samples) for responses in both)
+    reference, client = inputs.reference.attributes(counts), inputs.client.attributes(counts)
+    scale = None if published else spread(reference.before, client.before)
+    return (_side(reference, scale, inputs.n_match, keep_samples), _side(client, scale, inputs.n_match, keep_samples))
 
 
 def _side(responses: Responses, scale: np.ndarray | None, n_match: int, keep_samples: bool) -> Side:

@@ -45,7 +45,7 @@ def build(name: str, params: dict | None = None) -> Metric:
     (-1.0, 1.0)
     """
     cls, params = get(name), params or {}
-    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []
+    known: list[str] = [f.name for f in fields(cls)] if is_dataclass(cls) else []
     for key in params:
         if key not in known:
             raise UnknownName(f"{name}: " + (did_you_mean("setting", key, known) if known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class SingleMetric(Metric):
             if not responses.before.shape[1]:
                 raise Inapplicable(NOTHING_READABLE)
             change = changes(responses, spread(responses.before))
-            alive = live(change[:, :, :inputs.n_match]).any(0)
+            alive = np.any(live(change[:, :, :inputs.n_match]), axis=0)
             samples = self.standardised(change[:, :, inputs.n_match:])
         else:
             alive = np.ones(len(responses), bool)
@@ -107,7 +107,8 @@ class SingleMetric(Metric):
         low = high = np.nan
         if resamples:
             rng = np.random.default_rng(case.seed)
-            replicates = self.values(bootstrap_means(case.samples[self._counted(case)], resamples, rng), case)
+            samples = cast(np.ndarray, case.samples)[self._counted(case)]  # kept, since they are resampled
+            replicates = self.values(bootstrap_means(samples, resamples, rng), case)
             low, high = standard_interval(value, replicates, self.bounds)
         dead = np.flatnonzero(~case.live).tolist()
         return Score(value, low, high, case.n, {"dead": dead, "directions": len(case.live),

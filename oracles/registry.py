@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 import oracles
 from methods._checks import abstract_faults, name_faults
 from methods.registry import UnknownName, did_you_mean, find_classes, pick
-from oracles.base import AttributeOracle, FeatureExtractor
-from oracles.classifier import ARCHITECTURES, load_oracle
+from oracles.base import FeatureExtractor
+from oracles.classifier import ARCHITECTURES, AttributeClassifier, load_oracle
 
 NOT_EXTRACTORS = frozenset({"base", "classifier", "density_ratio", "registry", "training"})
 ORACLES: tuple[str, ...] = tuple(ARCHITECTURES)
@@ -42,8 +42,7 @@ def check(name: str, params: dict[str, object] | None = None) -> type[FeatureExt
         ValueError: a parameter is missing or of another type.
     """
     cls, params = pick(name, "extractor", *load_all()), params or {}
-    known, types = inspect.signature(cls).parameters, get_type_hints(
-        cls.__init__)  # type: ignore[misc] # of this very class, no instance of a subclass
+    known, types = inspect.signature(cls).parameters, get_type_hints(cls.__init__)
     for key, value in params.items():
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("parameter", key, list(known)))
@@ -69,7 +68,7 @@ def extractor(name: str, **params: object) -> FeatureExtractor:
     return check(name, params)(**params)
 
 
-def oracle(name: str, device: torch.device | str = "cpu") -> AttributeOracle:
+def oracle(name: str, device: torch.device | str = "cpu") -> AttributeClassifier:
     """The attribute oracle of that name, on ``device``.
 
     Raises:

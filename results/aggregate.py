@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metrics.statistics import ANY, clustered_interval
+from results.rows import each
 
 GANS = ("full", "female", "male", "no_hats", "no_glasses", "no_beards", "no_beards_no_hats",
         "no_smiles_no_glasses_no_ties")
@@ -203,7 +204,7 @@ def common_pairs(rows: pd.DataFrame) -> list[Pair]:
     Means over different pairs cannot be compared: a paired method may have run on 7 of 28.
     """
     sets: dict[Entry, set[Pair]] = {}
-    for row in rows.itertuples():
+    for row in each(rows):
         sets.setdefault(entry_of(row), set()).add((row.reference, row.client))
     shared = set.intersection(*sets.values()) if sets else set()
     return sorted(shared or set().union(*sets.values()))
@@ -251,10 +252,10 @@ def _cells(rows: list) -> dict[Pair, Cell]:
         if not ok:
             out[pair] = Cell("failed" if failed else "not_applicable", reason=reason)
             continue
-        value, low, high, *rest = (_mean([getattr(r, c) for r in ok]) for c in (
+        value, low, high, chance, chance_low, chance_high, effect = (_mean([getattr(r, c) for r in ok]) for c in (
             "value", "ci_low", "ci_high", "chance", "chance_low", "chance_high", "effect"))
-        out[pair] = Cell("ok", value, (high - low) / 2, low, high, *rest, reason if failed else "",
-                         tuple(sorted(int(r.seed) for r in ok)))
+        out[pair] = Cell("ok", value, (high - low) / 2, low, high, chance, chance_low, chance_high, effect,
+                         reason if failed else "", tuple(sorted(int(r.seed) for r in ok)))
     return out
 
 
@@ -271,7 +272,7 @@ def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
         if row.status == "ok":
             per_seed.setdefault(int(row.seed), {})[(row.reference, row.client)] = row.value
     null = chance(metric, rows[0].protocol, list(values), max(len(per_seed), 1)) if chance and values else None
-    null = null or tuple(_mean([getattr(c, f) for c in ok]) for f in ("chance", "chance_low", "chance_high"))
+    null = null or (_mean(c.chance for c in ok), _mean(c.chance_low for c in ok), _mean(c.chance_high for c in ok))
     whole = [_mean(v.values()) for v in per_seed.values() if len(v) == len(values)]
     return Summary(entry, metric, rows[0].protocol, cells, mean, low, high, len(per_seed),
                    float(np.std(whole, ddof=1)) if len(whole) > 1 else math.nan,

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metrics.base import Metric
 from results import places
 from results.aggregate import Pair, seed_words
 from results.csv_files import CsvError, converted, read_text
-from results.rows import CONTEXT
+from results.rows import CONTEXT, each
 from results.settings import differences
 from results.store import write_atomically
 
@@ -169,7 +170,7 @@ _TYPES: tuple[tuple[str, Callable[[str], object], str], ...] = (
     ("deterministic", lambda text: _one_of("True", "False")(text) == "True", "True or False"))
 
 
-def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, type],
+def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, type[Metric]],
           controls: Sequence[Pair] = (("full", "full_b"),), other_machine: bool = True,
           settings: Mapping[str, Any] | None = None,
           reference_settings: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -230,7 +231,7 @@ def _spreads(lines: pd.DataFrame) -> list[float]:
     place = ["metric", "protocol", "part"]
     median = drawn.groupby(place)["seed_sd"].median().to_dict()
     return [max(line.seed_sd, median.get(tuple(getattr(line, field) for field in place), 0.0)) if " " in line.seeds
-            else math.nan for line in lines.itertuples()]
+            else math.nan for line in each(lines)]
 
 
 def _label(line) -> str:
@@ -248,7 +249,7 @@ def _other_extractors(now: pd.DataFrame, reference: pd.DataFrame) -> dict[str, s
     """{method: sentence} of those whose rows have no extractor of the reference's."""
     ours, theirs = ({label: set(part["extractor"]) for label, part in frame.groupby(
         [_label(line) for line in frame.itertuples()])} for frame in (now, reference))
-    words = {label: [", ".join(sorted(which[label])) or "none" for which in (ours, theirs)]
+    words = {str(label): [", ".join(sorted(which[label])) or "none" for which in (ours, theirs)]
              for label in ours if label in theirs and not ours[label] & theirs[label]}
     return {label: f"extractor is {one}, {other} in the reference" for label, (one, other) in words.items()}
 
@@ -287,7 +288,7 @@ def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tup
                (0.0 if one_seed else SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"))
 
 
-def _line(line, rows: pd.DataFrame, metrics: dict[str, type], exact: float) -> list[Finding]:
+def _line(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: float) -> list[Finding]:
     if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
         return []  # `_other_seeds` has said it once for all
     name = _name(line)

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("benchmarks", "methods", "metrics", "oracles", "results", "dirbench")
 
@@ -102,7 +103,7 @@ def _passed_on(package: str) -> dict[str, tuple[str, str]] | None:
     """{name: (module, name there)} of a package whose ``__init__.py`` only imports; None for any other module."""
     if not _is_package(package):
         return None
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for node in (tree := _tree(package)).body:
         if isinstance(node, ast.ImportFrom):
             source = _source(package, node)
@@ -142,8 +143,8 @@ def _place(top: str) -> tuple[Path | None, list[str]]:
         folders, origin = list(spec.submodule_search_locations or []), spec.origin
     else:
         folders, origin = [], None
-    alone = not folders and origin and origin.endswith(".py") and Path(origin).is_file()
-    return Path(origin) if alone else None, folders
+    alone = Path(origin) if not folders and origin and origin.endswith(".py") else None
+    return alone if alone is not None and alone.is_file() else None, folders
 
 
 def _is_package(module: str) -> bool:
@@ -172,6 +173,7 @@ def _companions(top: str) -> frozenset[str]:
 
 # -- documentation -------------------------------------------------------------------------------------
 def _drop_documentation(tree: ast.AST) -> None:
+    node: Any  # many classes of node have a body, and nothing in ast's types is all of them
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if not isinstance(body, list):

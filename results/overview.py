@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
 from results import aggregate
 from results.aggregate import CENTRED, HEADLINE, Entry, Summary
-from results.rows import RowsError
+from results.rows import RowsError, each
 from results.tables import (
     AT_CHANCE,
     AT_CHANCE_WORDS,
@@ -155,8 +156,8 @@ def _chance(summaries: list[Summary], by_index: bool, digits: int) -> str:
     own = [s for s in summaries if s.entry.by_index == by_index and math.isfinite(s.chance)]
     if not own:
         return ""
-    mean = [sum(getattr(s, f) for s in own) / len(own) for f in ("chance", "chance_low", "chance_high")]
-    return with_interval(*mean, digits)
+    mean, low, high = (sum(getattr(s, f) for s in own) / len(own) for f in ("chance", "chance_low", "chance_high"))
+    return with_interval(mean, low, high, digits)
 
 
 def _mean_cell(source: Source, s: Summary | None, feet: Footnotes, gap: str) -> str:
@@ -255,7 +256,7 @@ def control(source: Source, pair: tuple[str, str]) -> Table | None:
 
 def _control_cell(source: Source, s: Summary | None, feet: Footnotes) -> str:
     cell = next(iter(s.cells.values())) if s else None
-    if cell is None or cell.status != "ok":
+    if s is None or cell is None or cell.status != "ok":
         return feet.cell(cell, 3)
     text = with_interval(cell.value, cell.low, cell.high, source.digits(s.metric))
     return text + (AT_CHANCE if source.at_chance(s) else "")
@@ -275,7 +276,8 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
     if cells.empty:
         return None
     names = zip(cells["method"].fillna(""), cells.get("variant", pd.Series("", cells.index)).fillna(""))
-    cells = cells.assign(entry=[Entry(*name) for name in names], seconds=pd.to_numeric(cells["seconds"]).fillna(0.0),
+    entries: list[Any] = [Entry(*name) for name in names]
+    cells = cells.assign(entry=entries, seconds=pd.to_numeric(cells["seconds"]).fillna(0.0),
                          images=pd.to_numeric(cells["images"]).fillna(0))
     kinds = list(dict.fromkeys(cells["kind"]))
     groups = []
@@ -297,7 +299,7 @@ def costs(cells: pd.DataFrame, caption: str = "") -> Table | None:
                       "(longest)": number(part["seconds"].max(), 1), "images": f"{images:,}" if images else ""})
     frame = pd.DataFrame(lines).set_index("work")
     reasons = list(dict.fromkeys(f"{r.kind} {r.method} {'/'.join(filter(None, (r.reference, r.client)))}: {r.reason}"
-                                 for r in cells.itertuples() if r.status == "failed"))
+                                 for r in each(cells) if r.status == "failed"))
     notes = [f"failed: {r}" for r in reasons[:8]] + ([f"… and {len(reasons) - 8} more."] if len(reasons) > 8 else [])
     return Table("costs", "What it cost", frame, pd.DataFrame(data), caption,
                  (*notes, "Seconds: what making the artifacts took, on one worker, also where the store had them "

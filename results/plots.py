@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
@@ -47,9 +48,9 @@ def summary_figure(source: Source, path: Path) -> Path | None:
     # A dollar in a name starts no formula.
     with matplotlib.rc_context({"font.family": FONT, "font.size": 8.5, "text.parse_math": False}):
         width = max(LABELS, LETTER * longest) + PANEL * max(columns, 3)  # three: room for the words above and below
-        figure = Figure(figsize=(width, sum(heights) + 1.0), dpi=150, layout="constrained")
+        figure = Figure(figsize=(width, sum(heights) + 1.0), dpi=150,
+                        layout=ConstrainedLayoutEngine(wspace=0.03, w_pad=0.08))
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(wspace=0.03, w_pad=0.08)
         grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=heights)
         short = apart = False
         for axes, (kind, entries, panels) in zip(grid, blocks):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from metrics.statistics import recovery_chance
 from results.aggregate import gan_order
+from results.rows import each
 from results.tables import Table, frame_of, number, wrap
 
 FOLDER = Path(__file__).parent / "published"
@@ -48,8 +49,9 @@ def xga_table(number_of_table: int, mapping: dict[str, tuple[str, str, str] | No
     metric = data["metric"].iloc[0]
     chance = (f"Four directions that rank 40 attributes at random get {recovery_chance(40, 4):.3f} on average.",) \
         if metric == "attribute_recovery" else ()
-    lines = {}
-    for method, part in data.groupby("method", sort=False):
+    lines: dict[str, dict[str, str]] = {}
+    for label, part in data.groupby("method", sort=False):
+        method = str(label)
         values = dict(zip(part["client"], part["value"]))
         lines[method] = {wrap(g): number(values[g]) for g in gan_order(values)}
         lines[method]["mean\n(computed here)"] = number(part["value"].mean())
@@ -70,7 +72,7 @@ def xga_matrix(metric: str, method: str) -> Table:
     if part.empty:
         raise ValueError(f"no published pairwise table of {metric!r} for {method!r}; metrics: "
                          f"{', '.join(sorted(set(known['metric'])))}; methods: {', '.join(METHODS)}")
-    values = {(r.reference, r.client): r.value for r in part.itertuples()}
+    values = {(r.reference, r.client): r.value for r in each(part)}
     gans = gan_order({*part["reference"], *part["client"]})
     lines = {a: {wrap(b): number(values.get((a, b), float("nan"))) for b in gans} for a in gans}
     frame = frame_of(lines, "reference \\ client")
@@ -85,7 +87,8 @@ def xga_means() -> Table:
     data = load("xga_pairwise")
     data = data[data["table"].str.endswith("_pairwise") & (data["client"] != "full")]
     means = data.groupby(["method", "metric"])["value"].agg(["mean", "count"])
-    lines = {m: {f"{metric} ↑\n({means.loc[(m, metric), 'count']} pairs)": number(means.loc[(m, metric), "mean"])
+    found = means.to_dict("index")
+    lines = {m: {f"{metric} ↑\n({found[m, metric]['count']} pairs)": number(found[m, metric]["mean"])
                  for metric in ("attribute_recovery", "alignment")} for m in METHODS}
     return Table("published_pairs_means", f"Means over the pairwise tables, {LABEL}", frame_of(lines),
                  means.reset_index(), f"{XGA}, appendix E · means computed here from the published cells", (
@@ -97,7 +100,7 @@ def contrafeat_table() -> Table:
     """ContraFeat's S_disen and N_discov on FFHQ."""
     data = load("contrafeat_aaai2023")
     lines = {f"{r.model}, {r.metric}": {"s_disen ↑": number(r.s_disen), "n_discov ↑": number(r.n_discov, 1)}
-             for r in data.itertuples()}
+             for r in each(data)}
     return Table("published_contrafeat", "s_disen and n_discov, published (FFHQ)", frame_of(lines, "model"), data,
                  "Zhu et al., ContraFeat, AAAI 2023, table 7 · not measured by this project", (_NO_ERROR,))
 
@@ -107,7 +110,7 @@ def voynov_table() -> Table:
     data = load("voynov_icml2020")
     data = data[data["table"] == "2"]
     lines: dict[str, dict[str, str]] = {}
-    for r in data.itertuples():
+    for r in each(data):
         lines.setdefault(r.directions, {})[f"{r.metric.upper()} ↑\n{r.dataset}\nK = {int(r.k)}"] = number(r.value, 2)
     return Table("published_voynov", "RCA and mean opinion score, published", frame_of(lines, "directions"), data,
                  "Voynov & Babenko, ICML 2020, table 2 · not measured by this project", (_NO_ERROR,))
@@ -117,7 +120,7 @@ def sefa_table() -> Table:
     """SeFa's table 1: cosine distance to the supervised direction of each attribute."""
     data = load("sefa_cvpr2021")
     lines: dict[str, dict[str, str]] = {}
-    for r in data.itertuples():
+    for r in each(data):
         lines.setdefault(f"{r.method}, {r.model} ({r.space})", {})[f"{r.attribute} ↓"] = number(r.cosine_distance, 2)
     return Table("published_sefa", "Cosine distance to supervised directions, published", frame_of(lines), data,
                  "Shen & Zhou, CVPR 2021, table 1 · not measured by this project", (_NO_ERROR,))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from metrics.base import Metric
 from results import aggregate, overview, plots, published, tables
 from results.export import markdown, to_markdown, write_table
 from results.rows import contexts
@@ -19,7 +21,7 @@ REFERENCE, CONTROLS = "full", (("full", "full_b"),)
 
 
 def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
-             metrics: dict[str, type]) -> list[Path]:
+             metrics: dict[str, type[Metric]]) -> list[Path]:
     """Writes every table (CSV, Markdown, LaTeX), the figure and ``summary.md`` of a run; returns the paths.
 
     Everything lands in ``run_dir``, in a folder of its own for each suite, version, profile, zoo and oracle if the rows
@@ -42,7 +44,7 @@ def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, prove
 
 
 def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
-            metrics: dict[str, type]) -> list[tuple[Source, pd.DataFrame]]:
+            metrics: dict[str, type[Metric]]) -> list[tuple[Source, pd.DataFrame]]:
     """(what the tables of one context are made from, its cells) for each context in ``rows``; see ``make_all``."""
     facts = dict(provenance)
     reference = facts.pop("reference", REFERENCE)
@@ -65,7 +67,7 @@ def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
         return [build(source, metric, group) for metric in names]
 
     others = [g for g in groups if g != aggregate.HEADLINE]
-    chapters = {
+    chapters: dict[str, Sequence[Table | None]] = {
         "Headline": [overview.headline(source, kind) for kind in ("pair", "single")],
         "All scores": [overview.all_scores(source)],
         "Floor": [overview.floor_check(source)],

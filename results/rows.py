@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,8 +132,13 @@ def contexts(frame: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     return [(dict(zip(CONTEXT, key)), part) for key, part in frame.groupby(list(CONTEXT), sort=False)]
 
 
-def _refuse(frame: pd.DataFrame, bad: pd.Series, sentence: str) -> None:
-    bad = bad.fillna(False).to_numpy(bool)
+def each(frame: pd.DataFrame) -> Iterable[Any]:
+    """The rows with their columns as attributes; what is in a column its reader knows, and pandas' types do not."""
+    return frame.itertuples()
+
+
+def _refuse(frame: pd.DataFrame, told: pd.Series, sentence: str) -> None:
+    bad = told.fillna(False).to_numpy(bool)
     if bad.any():
         row = frame.iloc[int(bad.argmax())]
         where = f"{row['method']}, {row['metric']} ({row['protocol']}), {row['reference']}/{row['client']}"

@@ -42,7 +42,7 @@ def describe(responses: Responses, names: Sequence[str]) -> list[tuple[str, str]
     mean = change.mean(axis=2, dtype=np.float64)
     turn = (mean[0] - mean[1]) / 2
     effect, steady = np.abs(change).mean(axis=(0, 2, 3)), np.maximum(reliability(change), 0).mean(0)
-    alive = live(change).any(0)
+    alive = np.any(live(change), axis=0)
     out = []
     for k, row in enumerate(turn):
         m = int(np.abs(row).argmax())

@@ -15,9 +15,10 @@ from results.rows import REMAKE, read_rows
 FILES = ("rows.csv", "cells.csv", "run.json")
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
                 "reason", "cached", "seconds", "images", "artifact")
-_NAMES = {"suite": str, "profile": str, "pairs": str, "commit": str, "reference": str, "dirty": bool,
-          "alpha": (int, float), "readable_attributes": int, "controls": list, "versions": dict, "hardware": dict,
-          "methods": dict, "profile_settings": dict, "hashes": dict}
+_NAMES: dict[str, type | tuple[type, ...]] = {
+    "suite": str, "profile": str, "pairs": str, "commit": str, "reference": str, "dirty": bool,
+    "alpha": (int, float), "readable_attributes": int, "controls": list, "versions": dict, "hardware": dict,
+    "methods": dict, "profile_settings": dict, "hashes": dict}
 
 
 class NoRun(ValueError):

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from metrics.base import Metric
 from metrics.null import band
 from metrics.statistics import ANY
 from results import aggregate
@@ -63,7 +64,7 @@ class Source:
     """
 
     rows: pd.DataFrame
-    metrics: dict[str, type] = field(default_factory=dict)
+    metrics: dict[str, type[Metric]] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
     reference: str = "full"
     controls: tuple[Pair, ...] = (("full", "full_b"),)
@@ -125,8 +126,9 @@ class Source:
     def _chance(self, metric: str, protocol: str, pairs: Sequence[Pair], seeds: int,
                 coverage: float) -> tuple[float, float, float] | None:
         name = f"{metric}/{protocol}"
-        cells = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
-        if not cells or any(scores is None for scores in cells.values()):
+        stored = {gans: self.nulls.get(gans, {}).get(name) for gans in (tuple(g for g in pair if g) for pair in pairs)}
+        cells = {gans: scores for gans, scores in stored.items() if scores is not None}
+        if not cells or len(cells) < len(stored):
             return None
         found = band(cells, self.bounds(metric), seeds, coverage=coverage)
         return found.mean, found.low, found.high

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from benchmarks.audit.inputs import Subjects
 from benchmarks.audit.pictures import Row, sheet
 from benchmarks.audit.reading import Reader
 from benchmarks.config import Entry, Extractor, Profile, Suite
+from benchmarks.generators.zoo import Zoo
 from benchmarks.job import Job, Pair
 from benchmarks.latents import evaluation_latents
 from benchmarks.workbench import SHEET_LATENTS, SHEET_STRENGTHS, Workbench
 from methods import registry
+from methods.xga import XGA
 from oracles.base import AttributeOracle
 
 
@@ -20,7 +23,7 @@ def make_job(pair: Pair, control: Pair | None, profile: Profile, seed: int, step
              oracle: str, device: str, store: str) -> Job:
     """An audit as a suite of one method; profiles say its sizes, ``steps`` overrides the training's length."""
     entry = Entry(name="xga", params={} if steps is None else {"n_steps": steps})
-    method = registry.build(entry.name, profile.methods.get(entry.name, {}) | entry.params)
+    method = cast(XGA, registry.build(entry.name, profile.methods.get(entry.name, {}) | entry.params))
     suite = Suite(suite="audit", version=1, title="Audit of a client against a reference", zoo="mini", oracle=oracle,
                   extractor=extractor, gans=list(pair), controls=[list(control)] if control else [],
                   reference=pair[0], pairs="reference", alpha=method.alpha, n_directions=method.n_directions,
@@ -33,7 +36,8 @@ class AuditBench(Workbench):
 
     def __init__(self, job: Job, subjects: Subjects, judge: AttributeOracle | None) -> None:
         super().__init__(job)
-        self.zoo, self.judge = subjects, judge
+        self.zoo = cast(Zoo, subjects)  # they are what an audit asks of a zoo: load, hash, module and title
+        self.judge = judge
 
     @cached_property
     def oracle(self) -> Reader:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def facts(side: Side, k: int, names: Sequence[str], named: bool) -> dict:
     ``effect``: mean |change| over attributes, samples and signs. ``reliability``: split-half, of the mean change, the
     mean over signs. ``attributes``: name and mean change at +strength and -strength, largest mean size first.
     """
-    samples, mean = side.samples[:, k], side.scoring[:, k]
+    samples, mean = cast(np.ndarray, side.samples)[:, k], side.scoring[:, k]  # a view's case keeps them
     largest = np.argsort(-magnitude(mean[:, None])[0], kind="stable")[:TOP] if named else ()
     return {"measurable": bool(side.live[:, k].any()), "effect": float(np.abs(samples).mean()),
             "reliability": float(np.maximum(reliability(samples), 0).mean()),
@@ -150,7 +151,7 @@ def common(view: View, beyond: float | None = None) -> list[dict]:
 def unmeasurable(view: View) -> dict:
     """Which directions are called nothing because they do nothing that can be measured, and how many there were."""
     case, n = view.case, view.n_common
-    alive = [side.live.any(0) for side in (case.reference, case.client)]
+    alive = [np.any(side.live, axis=0) for side in (case.reference, case.client)]
     dead = [np.flatnonzero(~a).tolist() for a in alive]
     return {"common": np.flatnonzero(~(alive[0] & alive[1])[:n]).tolist(), "missing": [k for k in dead[0] if k >= n],
             "novel": [k for k in dead[1] if k >= n], "reference": dead[0], "client": dead[1],
@@ -160,7 +161,7 @@ def unmeasurable(view: View) -> dict:
 # -- chance ------------------------------------------------------------------------------------------------
 def beyond_chance(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]]) -> float | None:
     """The cosine that 95% of measurable pairs of random directions stay under, signs chosen as for others."""
-    cosines = []
+    cosines: list[float] = []
     for a in banks[0]:
         for b in banks[1]:
             case = Alignment().prepare(replace(view.inputs(), reference=a, client=b,

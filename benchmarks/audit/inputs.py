@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmarks.generators.external_spec import read_spec
 from benchmarks.generators.zoo import MANIFEST, NAMED, Zoo, load_zoo
 from oracles import registry as judges
 from oracles.base import AttributeOracle
+from oracles.classifier import AttributeClassifier
 
 ALONE = "generator"  # what a generator that was brought along is called in a zoo of its own
 SAME_DATA = ("full", "full_b")  # GANs of one zoo that were trained on the same data
@@ -104,9 +105,10 @@ def _subject(given: str, zoo: Zoo, gan: str, place: str | None) -> Subject:
     if generator.n_classes and getattr(generator, "label", None) is None:
         raise ValueError(f"{given} has {generator.n_classes} classes, and an audit needs one: name a YAML file with "
                          "`checkpoint: FILE` and `label: N`")
-    of_zoo = {"zoo": zoo.name, "title": zoo.title, "oracle": zoo.oracle, "rates": zoo.rates(gan)} if place else {}
-    return Subject(given, gan if place in NAMED else identity[:16], identity, zoo.module(gan), generator,
-                   {file.name: sha256_of(file)} if file else {}, **of_zoo)
+    subject = Subject(given, gan if place in NAMED else identity[:16], identity, zoo.module(gan), generator,
+                      {file.name: sha256_of(file)} if file else {})
+    return replace(subject, zoo=zoo.name, title=zoo.title, oracle=zoo.oracle, rates=zoo.rates(gan)) \
+        if place else subject
 
 
 def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]]:
@@ -136,7 +138,8 @@ def default_control(reference: Subject, client: Subject) -> tuple[str, str] | No
     if len(folders) != 1 or not (reference.zoo and client.zoo):
         return None
     folder, = folders
-    return tuple(f"{folder}:{gan}" for gan in SAME_DATA) if set(SAME_DATA) <= set(load_zoo(folder).names) else None
+    first, second = (f"{folder}:{gan}" for gan in SAME_DATA)
+    return (first, second) if set(SAME_DATA) <= set(load_zoo(folder).names) else None
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def find_judge(asked: str | None, subjects: Sequence[Subject]) -> Judge:
     return Judge(asked if shipped else Path(asked).name, *_suitable(oracle, asked, shipped, subjects), data=data)
 
 
-def _suitable(oracle: AttributeOracle, name: str, shipped: bool,
+def _suitable(oracle: AttributeClassifier, name: str, shipped: bool,
               subjects: Sequence[Subject]) -> tuple[AttributeOracle | None, str]:
     smallest = min(subjects, key=lambda one: one.generator.resolution)
     strangers = [one.given for one in subjects if one.zoo not in NAMED and one.oracle != name]

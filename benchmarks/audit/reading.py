@@ -25,6 +25,8 @@ class Reader(AttributeOracle):
         is_feature: [M] bool, which columns are features.
     """
 
+    axes: Tensor
+
     def __init__(self, oracle: AttributeOracle | None, extractor: FeatureExtractor) -> None:
         super().__init__()
         self.oracle, self.extractor = oracle, extractor

@@ -7,7 +7,6 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
         raise ValueError(f"{given[0]} and {given[1]} are the same generator: there is nothing to compare")
     control = control or default_control(*subjects)
     controls = [find_subject(one) for one in control] if control else []
-    if controls and controls[0].hash == controls[1].hash:
+    if control and controls[0].hash == controls[1].hash:
         raise ValueError(f"--control {control[0]} {control[1]} are the same generator; a control is two generators "
                          "that were trained on the same data, apart from each other")
     for one in (*subjects, *controls):
@@ -75,7 +74,7 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
         say(f"chance: random directions of {one.given}")
         banks.append(bench.bank(one.name))
     control_views = _views(bench, control_pair, seed, f"the control, {control[0]} and {control[1]}", say) \
-        if control_pair else None
+        if control and control_pair else None
     result = _result(bench, views, banks, control_views, profile.bootstrap)
     result["control"] = {"pair": list(control), **result["control"]} if control else None
     method = job.method(job.suite.methods[0])
@@ -89,7 +88,7 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
                    "loss": bench.directions(job.suite.methods[0], pair, seed)[0].notes},
         "seed": seed, "data": _data(subjects, views), "title": everyone.title,
         "artifacts": _artifacts(bench, pair, control_pair, seed),
-        "made": run_folder.provenance(job, SimpleNamespace(bench=bench), command)}
+        "made": run_folder.provenance(job, bench, command)}
     result["pictures"] = _pictures(bench, pair, seed, result, out, say)
     result = _plain(result)
     write_atomically(out / RECORD, json.dumps(result, indent=1, allow_nan=False))
@@ -114,7 +113,8 @@ def _columns(bench: AuditBench) -> dict[str, np.ndarray]:
 
 def _view(bench: AuditBench, sides: list[Responses], columns: np.ndarray) -> View:
     names = tuple(name for name, kept in zip(bench.oracle.names, columns) if kept)
-    return View(*(one.attributes(columns) for one in sides), names, not bench.oracle.is_feature[columns].all(),
+    reference, client = (one.attributes(columns) for one in sides)
+    return View(reference, client, names, not bench.oracle.is_feature[columns].all(),
                 bench.job.profile.latents.match, bench.job.suite.n_common)
 
 
@@ -123,8 +123,8 @@ def _result(bench: AuditBench, views: dict[str, View], banks: list, control: dic
     """Findings by the first of the views (attributes, where an oracle reads them), features beside them."""
     columns = _columns(bench)
     judging = next(iter(views))
-    view, cut = views[judging], {kind: tuple([r.attributes(columns[kind]) for r in runs] for runs in banks)
-                                 for kind in views}
+    view, cut = views[judging], {kind: ([r.attributes(columns[kind]) for r in banks[0]],
+                                        [r.attributes(columns[kind]) for r in banks[1]]) for kind in views}
     false = finding.false_positives(control[judging]) if control else None
     levels = {kind: finding.beyond_chance(views[kind], cut[kind]) for kind in views}
     found = {"common": finding.common(view, levels[judging]), "missing": finding.unique(view, True),
