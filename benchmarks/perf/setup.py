@@ -53,8 +53,7 @@ class Setup:
     def pair(self) -> tuple[StyleGAN2, StyleGAN2]:
         """Two frozen generators."""
         s = self.sizes
-        widths: dict[int | str, int] = {side: width for side, width in s.channels.items()}
-        first, second = (StyleGAN2(z_dim=s.w_dim, w_dim=s.w_dim, resolution=s.resolution, channels=widths,
+        first, second = (StyleGAN2(z_dim=s.w_dim, w_dim=s.w_dim, resolution=s.resolution, channels=s.channels,
                                    rng=torch.Generator().manual_seed(seed)) for seed in range(2))
         for generator in (first, second):
             generator.freeze()
