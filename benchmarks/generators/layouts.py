@@ -15,6 +15,7 @@ from benchmarks.generators.stylegan2_layers import LOWPASS
 from benchmarks.generators.z_fed import reading
 
 State = Mapping[str, Tensor]
+MEAN_LATENTS = ("latent_avg", "mean_latent", "latent_mean", "w_avg", "dlatent_avg", "truncation_latent")
 
 
 class Layout(NamedTuple):
@@ -136,10 +137,16 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
     return out
 
 
+def _mean_latent(extras: Mapping[str, object]) -> Tensor | None:
+    """The mean w beside a state, under whichever name the file has it."""
+    found = [extras[name] for name in MEAN_LATENTS if isinstance(extras.get(name), Tensor)]
+    return found[0] if found else None
+
+
 def _centre(latent_avg: Tensor) -> Tensor:
     """[w] of a mean latent [w] or [L, w] with equal rows."""
     rows = latent_avg.float().reshape(-1, latent_avg.shape[-1]) if latent_avg.ndim else latent_avg[None, None]
-    if not all(torch.equal(row, rows[0]) for row in rows):
+    if not all(torch.allclose(row, rows[0], rtol=0, atol=0, equal_nan=True) for row in rows):  # NaN is told later
         raise ValueError(f"latent_avg is {list(latent_avg.shape)} with different rows, expected one mean w")
     return rows[0]
 
@@ -148,7 +155,7 @@ LAYOUTS: dict[str, Layout] = {
     "ada": Layout(("synthesis.b4.const", "mapping.fc0.weight"), lambda state, extras: dict(state), 256.0,
                   "NVlabs stylegan2-ada-pytorch and stylegan3"),
     "rosinality": Layout(("input.input", "conv1.conv.modulation.weight"),
-                         lambda state, extras: from_rosinality(state, extras.get("latent_avg")), math.inf,
+                         lambda state, extras: from_rosinality(state, _mean_latent(extras)), math.inf,
                          "rosinality stylegan2-pytorch"),
     "genforce": Layout(("synthesis.early_layer.const", "mapping.dense0.weight"),
                        lambda state, extras: from_genforce(state), math.inf, "genforce"),
