@@ -139,8 +139,11 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
 
 def _mean_latent(extras: Mapping[str, object]) -> Tensor | None:
     """The mean w beside a state, under whichever name the file has it."""
-    found = [extras[name] for name in MEAN_LATENTS if isinstance(extras.get(name), Tensor)]
-    return found[0] if found else None
+    for name in MEAN_LATENTS:
+        value = extras.get(name)
+        if isinstance(value, Tensor):
+            return value
+    return None
 
 
 def _centre(latent_avg: Tensor) -> Tensor:
