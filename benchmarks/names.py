@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 MAX_BYTES = 100  # two of them, joined, and what is put around them stay under the 255 bytes of a file name
+MAX_SHOWN = 8
 PUNCTUATION = "_ .,+=@~()[]-"  # no #, which begins a comment for whoever reads a table with comment="#"
 RULE = (f"names become files: they have letters, digits, spaces and any of {PUNCTUATION.replace(' ', '')}, begin with "
         f"a letter, a digit or _, do not end with a dot or a space, do not read as another value (NA, None, 007),"
@@ -78,6 +79,10 @@ def check_names(names: Sequence[object], what: str) -> None:
 
     Alike are names that some file systems take for one: the same but for capitals, or for the Unicode form.
     """
+    wrong = [f"{_shown(name)} {why}" for name in names if isinstance(name, str) and (why := _wrong(name))]
+    if len(wrong) > 1:
+        more = ", ..." * (len(wrong) > MAX_SHOWN)
+        raise ValueError(f"the {what}s' names {', '.join(wrong[:MAX_SHOWN])}{more}; {RULE}")
     seen: dict[str, str] = {}
     for name in names:
         known = seen.setdefault(_folded(check_name(name, what)), str(name))

@@ -123,6 +123,8 @@ REFUSED = {
     "two partitions": (text("file,Smiling,split,partition", "{file},{value},0,0"), "split, partition: about the parts"),
     "half a partition": (text("file,Smiling,is_train", "{file},{value},{value}"), "is_train: about the parts"),
     "one column each": (text("file,Smiling,train,test", "{file},{value},1,0"), "train, test: about the parts"),
+    "a validation split": (text("file,Smiling,val_split"), "val_split: about the parts"),
+    "two parts in one name": (text("file,Smiling,traintest"), "traintest: about the parts"),
     "folds": (text("file,Smiling,fold"), "fold: about the parts"),
     "absent": (edited(4, "99.png,1,0"), r"99.png listed but not there; 02.png there but not listed"),
     "of another folder": (text(row="train/{file},{value},{part}"), "some differ in their folders only"),
@@ -140,7 +142,8 @@ def test_a_separator_may_be_in_a_name_too():
     assert read_attribute_list(raw, "list.csv").names == ("Smiling, broad, or", "Male")
 
 
-@pytest.mark.parametrize("name", ["partition", "Partition", "split", "set", "Set", "subset", "data_split", "phase"])
+@pytest.mark.parametrize("name", ["partition", "Partition", "split", "set", "Set", "subset", "data_split", "phase",
+                                  "splits", "Usage", "train_val_test"])
 def test_a_partition_is_never_an_attribute(name):
     for values in ("0 1", "0.0 1.0", "train test", "Training Validation"):
         first, second = values.split()
@@ -202,7 +205,9 @@ def test_names_that_only_look_different(tmp_path, have, want, said, packed):
 @pytest.mark.parametrize("have, want, sentence", [
     (["a/0.png", "b/0.png"], ["0.png"], "cannot be told apart"), (["0.png", "0.jpg"], ["0"], "cannot be told apart"),
     ([COMPOSED, APART], [COMPOSED], "there but not listed"), (["0.png", "0.PNG"], ["0.Png"], "cannot be told apart"),
-    (["ÿ.png"], ["ü.png"], "letters beyond ASCII differ"), (["a/0.png"], ["b/0.png"], "differ in their folders only"),
+    (["ÿ.png"], ["ü.png"], "letters beyond ASCII differ"),
+    (["a.png"], ["\u0430.png"], r"look like others.*u0430"), (["a.png"], ["a\u200b.png"], r"like nothing.*u200b"),
+    (["a/0.png"], ["b/0.png"], "differ in their folders only"),
     (["0.png", ".1.png"], ["0.png", "1.png"], "1.png listed but not there")])
 def test_names_are_never_guessed(tmp_path, have, want, sentence):
     put_ramps(tmp_path / "images", have)

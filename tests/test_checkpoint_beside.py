@@ -285,9 +285,10 @@ def test_weights_that_are_not_finite_are_refused(value, name, tmp_path, capsys, 
 def test_what_enters_from_beside_the_weights_must_be_finite_too(tmp_path):
     content = torch.load(GOLDEN / "stylegan2_rosinality.pt", weights_only=True)["checkpoint"]
     content["latent_avg"][3] = torch.nan
-    torch.save(content | {"best_loss": torch.tensor(torch.inf)}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match=r"mapping.w_avg \(1 of 32\)"):
-        load_generator(tmp_path / "x.pt")
+    for mean in (content["latent_avg"], content["latent_avg"].expand(8, -1).clone()):  # equal rows, NaN or not
+        torch.save(content | {"latent_avg": mean, "best_loss": torch.tensor(torch.inf)}, tmp_path / "x.pt")
+        with pytest.raises(CheckpointError, match=r"mapping.w_avg \(1 of 32\)"):
+            load_generator(tmp_path / "x.pt")
 
 
 def test_own_networks_must_be_finite(tmp_path):

@@ -45,7 +45,8 @@ def is_the_one(checkpoint, wrapper=None):
 # -- keys --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("averaged", [
     "generator_ema", "model_ema", "state_dict_ema", "ema_state_dict", "g_ema_state_dict", "netG_ema", "G_ema", "genEMA",
-    "EMAGenerator", "g_running", "generator_smooth", "Gs", "gen_avg", "swa_model", "shadow", "averaged_generator"])
+    "EMAGenerator", "g_running", "generator_smooth", "Gs", "gen_avg", "swa_model", "shadow", "averaged_generator",
+    "GE"])
 @pytest.mark.parametrize("last", ["G", "generator", "netG_state_dict"])
 def test_averaged_weights_come_before_last_ones(averaged, last, tmp_path):
     for content in ({averaged: STATE, last: LAST}, {last: LAST, averaged: STATE}):
@@ -63,6 +64,9 @@ def test_averaged_weights_come_before_last_ones(averaged, last, tmp_path):
     ({"a_name_of_ones_own": STATE, "best": {"score": torch.tensor(3.0)}}, "a_name_of_ones_own"),
     ({"a": {"b": {"c": STATE}}, "latent_avg": torch.ones(2)}, "a.b.c"),
     ({"encoder": under("e."), "decoder": STATE}, "decoder"),
+    ({"state_dict": STATE, "config": {"G_activation": nn.ReLU(inplace=True)}}, "state_dict"),  # it has no tensors
+    ({"module": {name.encode(): value for name, value in STATE.items()}}, "module"),  # Python 2's texts, read as bytes
+    (under("_forward_module."), ""),
     ({"E": DISCRIMINATOR, "F": STATE}, "F"), ((DISCRIMINATOR, 3), "0"),
 ])
 def test_the_generator_is_found_by_the_name_of_its_place(content, wrapper, tmp_path):

@@ -273,6 +273,45 @@ def test_what_a_reader_put_in_place_is_said_of_the_file(tmp_path):
         load_generator(tmp_path / "c.pt")
 
 
+@pytest.mark.parametrize("name", ["latent_avg", "mean_latent", "w_avg", "truncation_latent"])
+def test_the_mean_latent_under_any_name(name, tmp_path):
+    torch.save({"g_ema": weights(ROS), name: torch.arange(32.0)}, tmp_path / "a.pt")
+    assert torch.equal(load_generator(tmp_path / "a.pt").w_avg, torch.arange(32.0))
+
+
+def test_a_stylegan3_without_its_transform():
+    data = golden(T)
+    net = read({name: value for name, value in weights(T).items() if not name.endswith("transform")})
+    assert net.notes == ("the file has no transform of the plane: images are neither moved nor turned",)
+    close(image(net, data), data["outputs"]["image_psi1_identity_transform"])
+
+
+@pytest.mark.parametrize("path, embedding, words", [
+    (DEEP, "embeddings.", "BigGAN-deep of Hugging Face without its class embedding"),
+    (BIG, "shared.", "BigGAN without a class embedding")], ids=["deep", "biggan"])
+def test_a_class_embedding_that_was_dropped(path, embedding, words, tmp_path):
+    torch.save({name: v for name, v in weights(path).items() if not name.startswith(embedding)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=words):
+        load_generator(tmp_path / "a.pt")
+
+
+def test_a_z_wider_than_w_may_lack_its_class_embedding():
+    for path in (G1F, COND):
+        lacking = {name: v for name, v in weights(path).items() if "label_weight" not in name and "embed" not in name}
+        assert "class embedding is missing" in read(lacking).notes[0]
+
+
+@pytest.mark.parametrize("activation, right", [(torch.nn.ReLU(inplace=True), True), (torch.nn.LeakyReLU(0.2), False)])
+def test_biggans_config_may_hold_the_activation_itself(activation, right, tmp_path):
+    config = {key: value for key, value in golden(BIG)["config"].items() if key != "G_nl"}
+    torch.save({"state_dict": weights(BIG), "config": config | {"G_activation": activation}}, tmp_path / "a.pt")
+    if right:
+        assert load_generator(tmp_path / "a.pt").notes == ()
+    else:
+        with pytest.raises(CheckpointError, match="G_activation.negative_slope=0.2"):
+            load_generator(tmp_path / "a.pt")
+
+
 def test_whole_goldens_need_no_words():
     for path in (ADA, COND, G2, G1, G1F, PG, PGF, PRO, T, R, BIG, DEEP, SN):
         assert read(weights(path), extras={"config": golden(path)["config"]}).notes == (), path.stem

@@ -19,7 +19,8 @@ from benchmarks.checkpoints.errors import CheckpointError
 from benchmarks.checkpoints.machine import Opaque
 from benchmarks.checkpoints.naming import AVERAGED, GENERATOR, PART, USUAL, order, rank_of, words
 
-LAYERS_PUT_IN = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")  # of torch.compile and the like
+LAYERS_PUT_IN = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.",
+                 "_original_module.")  # of torch.compile, FSDP and Lightning's Fabric
 WRAPPER = "module."  # of DataParallel and of torch's AveragedModel
 COUNTS = ("total_ops", "total_params")  # left in every module by thop, which counts operations
 ALONE = ("n_averaged", "initted", "step")  # beside averaged weights
@@ -199,6 +200,8 @@ def _entries(value: Any) -> Mapping[Any, Any]:
         return dict(enumerate(value)) if len(value) <= MAX_LISTED else {}
     if isinstance(value, Opaque):
         return value.content()
+    if isinstance(value, dict) and any(isinstance(key, bytes) for key in value):  # texts of Python 2, read as bytes
+        return {key.decode("latin1") if isinstance(key, bytes) else key: held for key, held in value.items()}
     return value if isinstance(value, dict) else {}
 
 
@@ -209,7 +212,8 @@ def _tensors(entries: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def _outermost(everything: list[Found]) -> list[Found]:
     """Networks, not single tensors beside one: of a place and those within it the one with more tensors counts."""
-    large = [f for f in everything if f.network is not None or any(v.ndim > 1 for v in f.state.values())] or everything
+    large = [f for f in everything if f.error or (f.network is not None and f.state)
+             or any(v.ndim > 1 for v in f.state.values())] or everything  # an activation is a module without tensors
 
     def beaten(one: Found) -> bool:
         def inside(inner: Found, outer: Found) -> bool:
@@ -271,7 +275,8 @@ def _parallel(state: Mapping[str, Tensor], named: list[str], other: list[str]) -
     """Whether another group has the very names of a named one: the last weights beside the averaged ones."""
     def within(group: str) -> frozenset[str]:
         return frozenset(name.removeprefix(f"{group}.") for name in state if name.startswith(f"{group}."))
-    return not {within(group) for group in named}.isdisjoint(within(group) for group in other)
+    networks = {names for names in map(within, named) if any("." in name for name in names)}  # gen_z is but a layer
+    return not networks.isdisjoint(map(within, other))
 
 
 def _part(found: Found, group: str) -> Found:

@@ -13,8 +13,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-AVERAGED = _set("ema emas smooth smoothed running avg average averaged averaging swa shadow polyak gema gs")
-GENERATOR = _set("g gen generator generators netg gema gs")
+AVERAGED = _set("ema emas smooth smoothed running avg average averaged averaging swa shadow polyak gema gs ge")
+GENERATOR = _set("g gen generator generators netg gema gs ge")
 NEVER = _set("""
     d dis disc discriminator discriminators netd critic e enc encoder nete aug augment augmentation classifier
     opt opts optim optims optimizer optimizers optimiser optimisers scheduler schedulers sched lr scaler gradscaler rng

@@ -72,6 +72,8 @@ def read_checkpoint(path: Path | str, key: str | None = None, names: Iterable[st
         CheckpointError: no file, or one that is damaged, hostile, of an unknown kind, or without a generator.
     """
     path = Path(path)
+    if path.with_name(f"{path.name}.index").exists() or (path / "saved_model.pb").exists():
+        raise CheckpointError(f"{path} is a model that TensorFlow saved, which is not read here")
     if not path.exists():
         raise CheckpointError(f"no checkpoint {path}: there is no such file")
     if path.is_dir() and any(path.glob("**/data.pkl")):

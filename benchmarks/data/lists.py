@@ -21,11 +21,14 @@ _WORDS = {"true": "1", "t": "1", "yes": "1", "y": "1", "false": "0", "f": "0", "
 _FILE_COLUMNS = frozenset(("file", "files", "file_name", "filename", "image", "image_file", "image_id", "image_name",
                            "image_path", "img", "img_path", "path", "filepath", "file_path", "name"))
 _PART_COLUMNS = frozenset(("partition", "split", "set", "part", "subset", "data_split", "data_set", "dataset_split",
+                           "partitions", "splits", "sets", "subsets", "usage", "tvt", "train_val_test",
+                           "train_valid_test", "train_val_test_split",
                            "eval_partition", "evaluation_partition", "evaluation_status", "phase"))
 _HALF_PARTS = frozenset(("fold", "is_train", "is_training", "is_val", "is_valid", "is_validation", "is_test",
                          "is_testing", "istrain", "isval", "istest", "in_train", "in_test", "train_test", "holdout",
                          "held_out", "train_mask", "val_mask", "test_mask"))
 """Columns about the parts of the data that do not say which of three."""
+_HALF_PART = re.compile(r"(.*_)?(partition|split|fold)s?|(train|val|test)_?(train|val|test)(_flag)?")
 _PART_WORDS = {"0": TRAIN, "train": TRAIN, "training": TRAIN, "trn": TRAIN, "1": VALIDATION, "val": VALIDATION,
                "valid": VALIDATION, "validation": VALIDATION, "dev": VALIDATION, "2": TEST, "test": TEST,
                "testing": TEST}
@@ -237,7 +240,8 @@ def _part_column(table: Table, file_column: int) -> int | None:
     words = [_word(name) for name in table.header]
     found = [i for i, word in enumerate(words) if i != file_column and (
         word in _PART_COLUMNS or (table.rows and all(_is_part_word(row[i]) for row in table.rows)))]
-    other = [table.header[i] for i, word in enumerate(words) if word in _HALF_PARTS and i not in found]
+    other = [table.header[i] for i, word in enumerate(words) if i not in (*found, file_column)
+             and (word in _HALF_PARTS or _HALF_PART.fullmatch(word))]
     one_each = [name for name, word in zip(table.header, words, strict=True)
                 if word in ("train", "training", "val", "valid", "validation", "test", "testing")]
     other += one_each if len(one_each) > 1 else []
@@ -268,7 +272,7 @@ def _truths(table: Table, column: int) -> list[bool]:
         line, value = next((line, value) for line, value in zip(table.lines, values, strict=True)
                            if plain[value] not in ("1", "0", "-1"))
         what = f"has {value!r}" if value else "is empty"
-        if set(plain.values()) == {"0", "1", "2"}:
+        if "2" in plain.values() and set(plain.values()) <= {"0", "1", "2"}:
             what += " (if it says the parts of the data, call it partition)"
         raise DataError(f"{table.where}:{line}: column {name} {what}, expected 1 or 0 (or -1, true, false); correct "
                         "it, or remove the row or the column")

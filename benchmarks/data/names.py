@@ -125,6 +125,8 @@ def _difference(source: Source, absent: Sequence[str], extra: Sequence[str], ali
     if not alike and any(name.rpartition("/")[2] in last for name in map(_plain, absent)):
         told.append("some differ in their folders only: give the folder at which the list's names begin, or correct "
                     "them")
-    if not all(name.isascii() for name in absent) and not all(name.isascii() for name in extra):
-        told.append("letters beyond ASCII differ; the list must be UTF-8, and an archive's names too (Unicode)")
+    odd = next((name for name in sorted([*absent, *extra]) if not name.isascii()), None)
+    if odd and absent and extra:
+        told.append(f"letters beyond ASCII differ, some of which look like others or like nothing ({ascii(odd)[:80]}); "
+                    "the list must be UTF-8, and an archive's names too (Unicode)")
     return "; ".join(told)

@@ -268,8 +268,8 @@ def _members(archive: zipfile.ZipFile, path: Path, aside: dict[str, str]) -> dic
         other = members.setdefault(name, info)
         if other is not info:
             if (other.file_size, other.CRC) != (info.file_size, info.CRC):
-                raise DataError(f"{path}: two different members are called {name}; which one is meant is not known: "
-                                "unpack it and give the folder")
+                raise DataError(f"{path}: {name} is in it twice, two different files; which one is meant is not "
+                                "known: unpack it and give the folder")
             aside[f"{name} (again)"] = TWICE
     return members
 

@@ -219,6 +219,7 @@ def _compare(said: Said, sizes: Mapping[str, Any]) -> None:
     said.only("norm_style", "bn")
     said.only("G_kernel_size", 3)
     said.only(("G_nl", "G_activation"), "relu", "inplace_relu")
+    said.only("G_activation.negative_slope", 0)  # the module itself is kept there: its attributes are read
     said.only("z_var", 1)
     if said.take("SN_eps", positive, 1e-12) > LARGEST_SN_EPS:  # it only keeps a norm of zero from being divided by
         raise ValueError(f"BigGAN: the checkpoint says that SN_eps is above {LARGEST_SN_EPS}, which would change its "
@@ -236,13 +237,15 @@ def _compare(said: Said, sizes: Mapping[str, Any]) -> None:
     found = [bottom << i + 1 for i in sizes["attention"]]
     asked = said.take(("G_attn", "attention"), _resolutions, found)
     if [side for side in asked if bottom < side <= bottom << slots - 1] != found:
-        raise ValueError(f"BigGAN: the checkpoint says attention at {asked}, but its weights have it at {found}: "
+        raise ValueError(f"BigGAN: the checkpoint says G_attn={asked}, but its weights have attention at {found}: "
                          "settings and weights are of two networks")
     said.skip("G_ch", "G_param", "G_init", "num_G_SVs", "num_G_SV_itrs", "cross_replica", "mybn", "G_mixed_precision",
               "G_fp16", "skip_init", "no_optim", "G_lr", "adam_eps", "SN_eps", "BN_eps", "z_chunk_size", "num_slots",
               "G_depth", "G_ortho", "G_eval_mode", "G_batch_size", "BN_sync", "hashname", "experiment_name", "shuffle",
               "load_in_mem", "parallel", "pin_memory", "use_multiepoch_sampler", "toggle_grads", "split_D", "arch",
-              "accumulate_stats", "sv_log_interval", "ema_start", "use_ema", "num_inception_images", "gpu")
+              "accumulate_stats", "sv_log_interval", "ema_start", "use_ema", "num_inception_images", "gpu",
+              "num_save_copies", "num_best_copies", "pbar", "name_suffix", "config_from_name", "load_weights",
+              "logstyle", "no_fid", "G_activation.inplace", "G_activation.training")
 
 
 def _resolutions(text: Any) -> list[int]:

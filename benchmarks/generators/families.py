@@ -28,6 +28,9 @@ UNREAD: tuple[tuple[str, str | None, str], ...] = (
     ("blocks.0.0.bn1.gain.weight", "shared.weight", "this is ajbrock's BigGAN without a class embedding "
      "(shared.weight): it was dropped when the file was written, or the network has one for each layer (G_shared off), "
      "which is not read"),
+    ("gen_z.bias", "embeddings.weight", "this is BigGAN-deep of Hugging Face without its class embedding "
+     "(embeddings.weight): it was dropped when the file was written, or only the generator inside the network was "
+     "saved. Write it again with the embedding"),
 )
 NOT_FAMILIES = frozenset({"base", "families", "manifest", "zoo"})
 SHOWN = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.generators.said import Said, flag, whole
 
-LABELS = ("label_size", "n_classes", "c_dim")
+LABELS = ("label_size", "label_dim", "n_classes", "num_classes", "c_dim")
 
 
 def compare_genforce(said: Said, settings: Mapping[str, Any]) -> None:
@@ -27,6 +27,10 @@ def compare_genforce(said: Said, settings: Mapping[str, Any]) -> None:
     said.size("resolution", settings["resolution"], "pixels a side")
     said.size("image_channels", settings["image_channels"], "image channels")
     if "w_dim" in settings:
+        if not settings["n_classes"] and not said.says(("z_space_dim", "z_dim")) \
+                and settings["z_dim"] > settings["w_dim"]:
+            said.note(f"z has {settings['z_dim']} numbers, more than the {settings['w_dim']} of w: if the network has "
+                      "classes, its class embedding is missing from the file")
         said.size(("w_space_dim", "w_dim"), settings["w_dim"], "numbers of w")
         said.size("mapping_layers", settings["mapping_layers"], "mapping layers")
         if settings["mapping_hidden"]:  # None with one layer, which has none

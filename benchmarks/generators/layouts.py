@@ -15,6 +15,7 @@ from benchmarks.generators.stylegan2_layers import LOWPASS
 from benchmarks.generators.z_fed import reading
 
 State = Mapping[str, Tensor]
+MEAN_LATENTS = ("latent_avg", "mean_latent", "latent_mean", "w_avg", "dlatent_avg", "truncation_latent")
 
 
 class Layout(NamedTuple):
@@ -136,6 +137,15 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
     return out
 
 
+def _mean_latent(extras: Mapping[str, object]) -> Tensor | None:
+    """The mean w beside a state, under whichever name the file has it."""
+    for name in MEAN_LATENTS:
+        value = extras.get(name)
+        if isinstance(value, Tensor):
+            return value
+    return None
+
+
 def _centre(latent_avg: Tensor) -> Tensor:
     """[w] of a mean latent [w] or [L, w] with equal rows."""
     rows = latent_avg.float().reshape(-1, latent_avg.shape[-1]) if latent_avg.ndim else latent_avg[None, None]
@@ -148,7 +158,7 @@ LAYOUTS: dict[str, Layout] = {
     "ada": Layout(("synthesis.b4.const", "mapping.fc0.weight"), lambda state, extras: dict(state), 256.0,
                   "NVlabs stylegan2-ada-pytorch and stylegan3"),
     "rosinality": Layout(("input.input", "conv1.conv.modulation.weight"),
-                         lambda state, extras: from_rosinality(state, extras.get("latent_avg")), math.inf,
+                         lambda state, extras: from_rosinality(state, _mean_latent(extras)), math.inf,
                          "rosinality stylegan2-pytorch"),
     "genforce": Layout(("synthesis.early_layer.const", "mapping.dense0.weight"),
                        lambda state, extras: from_genforce(state), math.inf, "genforce"),

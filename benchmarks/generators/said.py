@@ -13,7 +13,7 @@ Names = str | tuple[str, ...]
 # Groups that only wrap a generator's settings: their names do not count. A mapping network's are told apart.
 WRAPPING = re.compile(r"""init_kwargs|init_args|config|cfg|args|opts?|hyper_parameters|hparams|kwargs|settings|
     train(ing)?_(options|opts|args|config|kwargs)|(model|network|generator|G|synthesis)(_kwargs|_args)?|
-    netG|g_ema|G_ema""", re.VERBOSE)
+    netG|g_ema|G_ema|state_dict""", re.VERBOSE)
 # Of other networks and of the training, or written by this project.
 OTHERS = re.compile(r"""D|[Dd]_.*|num_D_.*|netD.*|discriminator.*|.*optim.*|.*_opt_kwargs|.*sched.*|loss.*|.*_loss|
     augment.*|ada_.*|data.*|training_set.*|metrics?|callbacks?|loops|logger|teacher|inputs|outputs|geometry|class_name|

@@ -20,6 +20,8 @@ from benchmarks.generators.stylegan2_layers import Dense, MappingNetwork
 from benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
 from benchmarks.generators.stylegan3_reading import FAMILY, layer_sizes, lowpass_names, read
 
+TRANSFORM = "synthesis.input.transform"
+
 
 class StyleGAN3(StyleBased):
     """StyleGAN3 generator; latents z, w or w+, images about [-1, 1], not clipped.
@@ -95,7 +97,7 @@ class StyleGAN3(StyleBased):
         what makes the schedule: ``num_critical`` (2; read off R's filters), ``first_cutoff`` (2), ``first_stopband``
         (2^2.1), ``last_stopband_rel`` (2^0.3). The schedule is checked against the sizes in the layers' names.
         A state without ``mapping.w_avg`` gets the mean of 10,000 mapped latents; one without any low-passes, which
-        are constants, gets those of its schedule.
+        are constants, gets those of its schedule; one without the user's transform gets none.
 
         Raises:
             ValueError: names are missing, left over, or of a shape or size that does not fit; ``extras`` tell of
@@ -113,11 +115,14 @@ class StyleGAN3(StyleBased):
                 f"pass num_critical={planned['num_critical']}, first_cutoff, first_stopband or last_stopband_rel as "
                 "the network was trained with")
         lowpasses = lowpass_names(state)
-        net = build(cls, planned, state, optional=("mapping.w_avg", *lowpasses))
+        net = build(cls, planned, state, optional=("mapping.w_avg", TRANSFORM, *lowpasses))
         for name in set(lowpasses) - set(state):
             layer, _, which = name.rpartition(".")
             up, down = cast(Layer, net.get_submodule(layer)).geometry.filters()
             net.get_buffer(name).copy_(up if which == "up_filter" else down)
+        if TRANSFORM not in state:
+            net.get_buffer(TRANSFORM).copy_(torch.eye(3))
+            said.note("the file has no transform of the plane: images are neither moved nor turned")
         if "mapping.w_avg" not in state:
             net.estimate_w_avg()
             said.note(NO_CENTRE)

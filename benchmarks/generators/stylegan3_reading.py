@@ -9,6 +9,7 @@ from benchmarks.generators._layers import Sizes, State
 from benchmarks.generators.said import Said, check_channels, flag, limit, positive, whole
 
 FAMILY = "StyleGAN3"
+CLASSES = ("c_dim", "label_dim", "label_size", "n_classes", "num_classes")
 NAME = r"synthesis\.(L(\d{1,3})_(\d{1,9})_(\d{1,9}))\.weight"
 
 
@@ -89,13 +90,13 @@ def _resampling(state: State, sizes: Sizes, layers: list[tuple[int, str]], said:
 
 def _compare(said: Said, settings: dict[str, Any]) -> None:
     """ValueError where the file tells of another network than its weights, or of one that is not computed here."""
-    classes = said.take(("c_dim", "n_classes"), lambda value: int(value or 0), 0)
+    classes = said.take(CLASSES, lambda value: int(value or 0), 0)
     if classes and not settings["n_classes"]:
         raise ValueError(f"{FAMILY}: the checkpoint says that it has {classes} classes, but its class embedding "
                          "(mapping.embed) is missing: it was dropped when the file was written, and without it the "
                          "network is another one. Write it again with the embedding")
     for names, key, meaning in (
-            (("c_dim", "n_classes"), "n_classes", "classes"), ("z_dim", "z_dim", "numbers of z"),
+            (CLASSES, "n_classes", "classes"), ("z_dim", "z_dim", "numbers of z"),
             ("w_dim", "w_dim", "numbers of w"), (("img_resolution", "resolution"), "resolution", "pixels a side"),
             (("img_channels", "image_channels"), "image_channels", "image channels"),
             (("mapping_kwargs.num_layers", "mapping_layers"), "mapping_layers", "mapping layers"),
