@@ -38,7 +38,7 @@ class UnknownName(ValueError):
 
 def name_only(cls: Any) -> list[str]:
     """What is wrong with the name, of classes that nothing else is asked of here (generator families)."""
-    return [] if is_text(cls.name) else name_faults(cls.name)
+    return [] if is_text(cls.name) else name_faults(cls.name, "generator")
 
 
 def did_you_mean(what: str, name: str, known: list[str]) -> str:

@@ -29,7 +29,7 @@ def faults_of(cls: type[FeatureExtractor]) -> list[str]:
     """What keeps an extractor class with a name from being registered, in sentences."""
     types = get_type_hints(cls.__init__)
     untyped = [key for key in inspect.signature(cls).parameters if key not in types]
-    return (name_faults(cls.name) or abstract_faults(cls, "FeatureExtractor")
+    return (name_faults(cls.name, "extractor") or abstract_faults(cls, "FeatureExtractor")
             or [f"the parameter {key} of its constructor needs a type: suites are checked against it"
                 for key in untyped])
 
