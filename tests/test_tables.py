@@ -54,7 +54,7 @@ def test_rows_come_back_from_disk_bit_for_bit(tmp_path, rows):
     ({"protocol": "a/b"}, "protocol is 'a/b'"),
     ({"method": ""}, "column 'method' is empty"),
     ({"ci_low": 0.7, "ci_high": 0.6}, "ci_low 0.7 is above ci_high 0.6"),
-    ({"seed": "one"}, "column 'seed' holds something that is no number"),
+    ({"seed": "one"}, "column 'seed' holds something that is no whole number"),
     ({"score": 1}, "no column 'score'")])
 def test_rows_that_cannot_be_are_refused_with_a_sentence(change, sentence):
     assert len(make_rows([GOOD])) == 1
