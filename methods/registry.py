@@ -1,7 +1,7 @@
 """Finds methods: every module in this folder is imported, and every named method class in it is registered.
 
 So are the classes of installed packages that say so: an entry point in the group ``dirbench.methods`` (and
-``dirbench.metrics``, ``dirbench.generators``) names a class, or a module with such classes in it.
+``dirbench.metrics``, ``dirbench.oracles``, ``dirbench.generators``) names a class, or a module with such classes in it.
 """
 
 from __future__ import annotations
