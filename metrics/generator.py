@@ -27,6 +27,15 @@ class GeneratorInputs:
         latents: [n, ...] of the directions' space, to score on: the suite's own, never trained on.
         alpha: the suite's edit strength.
         context: random source, chunk, and a long training's checkpoint and progress.
+
+    >>> import torch
+    >>> from benchmarks.contract.planted import PlantedGenerator
+    >>> from methods.directions import Vectors
+    >>> gan, directions = PlantedGenerator(), Vectors(torch.eye(PlantedGenerator.latent_dim)[:4], space="z")
+    >>> inputs = GeneratorInputs(gan, directions, gan.sample(8, torch.Generator().manual_seed(0)), 3.0, Context())
+    >>> edited = inputs.directions.shift(inputs.latents, 0, inputs.alpha)
+    >>> round((edited - inputs.latents).norm(dim=1).mean().item(), 3)
+    3.0
     """
 
     generator: Generator
@@ -38,7 +47,11 @@ class GeneratorInputs:
 
 @dataclass(frozen=True)
 class Measured:
-    """What ``measure`` saw, as stored. ``seed`` is of the bootstrap."""
+    """What ``measure`` saw, as stored. ``seed`` is of the bootstrap.
+
+    >>> float(Measured({"hits": np.array([True, False])}, seed=1).arrays["hits"].mean())
+    0.5
+    """
 
     arrays: Mapping[str, np.ndarray]
     seed: int = 0
@@ -50,6 +63,24 @@ class GeneratorMetric(Metric):
     Two halves: ``measure``, the expensive one, whose arrays are an artifact of the store; and ``compute``, a pure
     function of those arrays. A subclass is a frozen dataclass: its fields are sizes and settings, published values by
     default, which profiles override under ``metrics:``.
+
+    >>> class PixelChange(GeneratorMetric):
+    ...     name, bounds = "pixel-change", (0.0, 2.0)
+    ...     def images(self, k, n):
+    ...         return (k + 1) * n
+    ...     def measure(self, inputs):
+    ...         gan, space = inputs.generator, inputs.directions.space
+    ...         before = gan.synthesize(inputs.latents, space)
+    ...         after = [gan.synthesize(inputs.directions.shift(inputs.latents, k, inputs.alpha), space)
+    ...                  for k in range(len(inputs.directions))]
+    ...         return {"change": np.stack([(image - before).abs().mean((1, 2, 3)).numpy() for image in after])}
+    ...     def compute(self, inputs, protocol, resamples=RESAMPLES):
+    ...         self.check_protocol(protocol)
+    ...         return Score(float(inputs.arrays["change"].mean()), n=inputs.arrays["change"].shape[1])
+    ...     def chance(self, inputs, protocol):
+    ...         return Band(np.nan, np.nan, np.nan)  # not known
+    >>> PixelChange().compute(Measured({"change": np.full((4, 8), 0.5)}), "headline").value
+    0.5
     """
 
     needs: ClassVar[str] = "generator"
