@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_text(path: Path, what: str, required: Collection[str], optional: Collec
         raise CsvError(f"{path}: not {what}: byte {error.start} is no UTF-8 text{repair}") from error
     except OSError as error:
         raise CsvError(f"{path}: cannot be read ({error.strerror}){repair}") from error
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # a page break or U+2028 in a field ends no line
     rows: list[list[str]] = []
     lines: list[int] = []
     begin = 1
