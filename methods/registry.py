@@ -11,7 +11,7 @@ import importlib
 import math
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -209,8 +209,13 @@ def build(name: str, params: dict | None = None) -> Method:
     for key in params or {}:
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("hyperparameter", key, known))
+    return made_of(cls, name, params or {})
+
+
+def made_of(cls: type[Made], name: str, params: Mapping[str, Any]) -> Made:
+    """An instance of the dataclass ``cls``. Raises ValueError for a value of the wrong type, or for sizes below 1."""
     try:
-        return check_sizes(name, TypeAdapter(cls).validate_python(params or {}))
+        return check_sizes(name, TypeAdapter(cls).validate_python(params))
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # the class's own sentence about several of its settings together
