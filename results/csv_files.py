@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+SHOWN = 6  # columns that a message names
+
 
 class CsvError(ValueError):
     """A file that is not what it should be; the message names the file and, where there is one, the line."""
@@ -77,6 +79,6 @@ def _columns(path: Path, what: str, header: list[str], required: Collection[str]
         raise CsvError(f"{path}: not {what} of this version: {'; '.join(said)}{spread}{repair}")
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more
