@@ -147,6 +147,22 @@ def test_broken_plugins_are_listed_and_take_nobody_down(install):
         registry.get("lost")
 
 
+INIT = "def __init__(self, input_size: int = 32)"
+
+
+@pytest.mark.parametrize("old, new, words", [
+    (INIT, "def __init__(self, input_size=32)", "the parameter input_size of its constructor needs a type"),
+    (INIT, 'def __init__(self, input_size: "Nope" = 32)', "cannot be read: NameError: name 'Nope' is not defined"),
+    (INIT, "def __init__(self, *sizes: int)", "its constructor must name its parameters"),
+    (INIT, "def begin(self)", "its constructor must name its parameters"),
+    ("def maps", "def map", "it does not define maps"), ('"strangers-colour", 3', '"a b", 3', 'has " "')])
+def test_a_broken_extractor_is_listed_and_takes_nobody_down(install, capsys, old, new, words):
+    install({"colour": EXTRACTOR.replace(old, new, 1)}, {"dirbench.oracles": [("colour", "plugged.colour")]})
+    assert cli.main(["list"]) == 0
+    line, = (line for line in capsys.readouterr().out.splitlines() if "not loaded" in line)
+    assert words in line and "plugged.colour (MeanColour)" in line
+
+
 # -- check-method --------------------------------------------------------------------------------------
 def check(folder, capsys, text):
     file = folder / "mine.py"
