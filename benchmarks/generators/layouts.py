@@ -139,7 +139,7 @@ def from_rosinality(state: State, latent_avg: Tensor | None = None) -> dict[str,
 def _centre(latent_avg: Tensor) -> Tensor:
     """[w] of a mean latent [w] or [L, w] with equal rows."""
     rows = latent_avg.float().reshape(-1, latent_avg.shape[-1]) if latent_avg.ndim else latent_avg[None, None]
-    if not all(torch.equal(row, rows[0]) for row in rows):
+    if not all(torch.allclose(row, rows[0], rtol=0, atol=0, equal_nan=True) for row in rows):  # NaN is said later
         raise ValueError(f"latent_avg is {list(latent_avg.shape)} with different rows, expected one mean w")
     return rows[0]
 
