@@ -13,7 +13,7 @@ def at_home(path: Path | str) -> Path:
     return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
-def usable_device(name: str, option: str = "--device") -> str:
+def usable_device(name: str) -> str:
     """The device of that name, once a number could be put there; for ``"auto"`` a GPU if there is one, else the CPU.
 
     Raises:
@@ -32,7 +32,7 @@ def usable_device(name: str, option: str = "--device") -> str:
         torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError, ImportError, NotImplementedError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0][:200]
-        raise ValueError(f'{option} "{name}" cannot be used here ({reason}); here are: {", ".join(_there())}, or '
+        raise ValueError(f'--device "{name}" cannot be used here ({reason}); here are: {", ".join(_there())}, or '
                          "auto") from error
     return name
 

@@ -6,18 +6,22 @@ import argparse
 import importlib.util
 import keyword
 import re
+import shlex
 from pathlib import Path
 
 from benchmarks import config
+from benchmarks.command import program
 from benchmarks.config import ConfigError
+from benchmarks.names import check_name
 from methods import registry
 from methods._checks import name_faults
 from metrics import registry as metric_registry
+from results.places import HOME, checkout
 
-ROOT = Path(__file__).parent.parent
-PLACES = {"method": ROOT / "methods", "metric": ROOT / "metrics", "generator": Path(), "suite": config.SUITES}
+PLACES = {"method": HOME / "methods", "metric": HOME / "metrics", "generator": Path(), "suite": config.SUITES}
 NEXT = {"method": "check-method {}", "metric": "check-metric {}", "generator": "check-generator {}",
         "suite": "--suite {} --dry-run"}
+GROUPS = {"method": "dirbench.methods", "metric": "dirbench.metrics"}
 
 
 def add_new(commands) -> None:
@@ -25,8 +29,9 @@ def add_new(commands) -> None:
     p = commands.add_parser("new", help="write a method, metric, generator or suite to begin with, which works at once")
     p.add_argument("kind", choices=tuple(PLACES), help="what to write")
     p.add_argument("name", metavar="NAME", help="its name, as in suites and tables")
-    p.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: where it is found: "
-                   "methods, metrics or benchmarks/suites; a generator in the current folder)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: where it is found, "
+                   "methods, metrics or benchmarks/suites of a checkout; the current folder for a generator, and for "
+                   "all of them without a checkout)")
     p.set_defaults(function=new)
 
 
@@ -37,7 +42,8 @@ def new(args: argparse.Namespace) -> int:
     stem = re.sub(r"\W", "_", args.name)
     words = {"NAME": args.name, "STEM": stem, "CLASS": "".join(word[:1].upper() + word[1:] for word in stem.split("_"))}
     _check_name(args.kind, args.name, stem, words["CLASS"])
-    folder = args.out or PLACES[args.kind]
+    found_by_itself = not args.out and checkout() is not None
+    folder = args.out or (PLACES[args.kind] if found_by_itself else Path())  # an installed copy's folders are not ours
     texts = {"method": {f"{stem}.py": templates.METHOD}, "metric": {f"{stem}.py": templates.METRIC},
              "generator": {f"{stem}.py": templates.GENERATOR, f"{stem}.yaml": templates.GENERATOR_YAML},
              "suite": {f"{args.name}.yaml": templates.SUITE}}[args.kind]
@@ -54,18 +60,23 @@ def new(args: argparse.Namespace) -> int:
         raise ConfigError(f"{folder} cannot be written to ({error.strerror}); choose another folder with --out") \
             from error
     written = [_short(folder / file) for file in texts]
-    subject = args.name if args.kind == "suite" and not args.out else written[-1]
+    subject = args.name if args.kind == "suite" and found_by_itself else written[-1]
     print(f"wrote {' and '.join(written)}")
-    print(f"next: python run_bench.py {NEXT[args.kind].format(subject)}")
+    if args.kind in GROUPS and not found_by_itself:
+        print(f'runs find it in a package of yours, by its entry point: [project.entry-points."{GROUPS[args.kind]}"] '
+              f'{stem} = "yourpackage.{stem}"')
+    command = "dirbench" if program() == "dirbench" else "python run_bench.py"
+    print(f"next: {command} {NEXT[args.kind].format(shlex.quote(subject))}")
     return 0
 
 
 def _check_name(kind: str, name: str, stem: str, cls: str) -> None:
-    faults = name_faults(name, ("core", "all"))
+    if kind == "suite":
+        check_name(name, kind)
+        return
+    faults = name_faults(name, kind, ("core", "all"))
     if faults:
         raise ConfigError(f"NAME: {faults[0]}")
-    if kind == "suite":
-        return
     if not stem.isidentifier() or keyword.iskeyword(stem) or not cls.isidentifier() or stem.startswith("_"):
         raise ConfigError(f'NAME: "{name}" cannot name a Python file and a class: begin with a letter, and use no word '
                           "of the language")

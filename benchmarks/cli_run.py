@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -129,12 +130,11 @@ def make_job(args: argparse.Namespace) -> Job:
         names = list(dict.fromkeys(name for word in args.methods for name in
                                    (registry.group(word) if word in ("core", "all") else [word])))
         own = {name: [e for e in suite.methods if e.name == name] for name in names}
-        entries = [e for name in names for e in own[name] or [Entry(name=_known_method(name))]]
+        entries = [e for name in names for e in own[name] or [Entry(name=_known(name, "method", registry))]]
         suite = suite.model_copy(update={"methods": entries})
     if args.metrics:
-        for name in args.metrics:
-            metric_registry.get(name)
-        suite = suite.model_copy(update={"metrics": args.metrics})
+        metrics = [_known(name, "metric", metric_registry) for name in args.metrics]
+        suite = suite.model_copy(update={"metrics": metrics})
     suite = on_zoo(suite, args.zoo, args.oracle, args.teacher)
     if args.pairs:
         if suite.pairs == "none":
@@ -156,8 +156,12 @@ def _seeds(texts: list[str]) -> list[int]:
     return list(dict.fromkeys(map(int, texts)))
 
 
-def _known_method(name: str) -> str:
-    registry.get(name)
+def _known(name: str, what: str, registered: Any) -> str:
+    if name.endswith(".py"):
+        raise ConfigError(f"--{what}s {name}: expected a name, as `list` has them. A file is found where it lies in "
+                          f"{what}s/ of a checkout, or where a package's entry point in dirbench.{what}s names it "
+                          f"(docs/plugins.md); `check-{what} {name}` tries it")
+    registered.get(name)
     return name
 
 
@@ -205,7 +209,7 @@ def _print_plan(job: Job, plan, ids: list[str]) -> None:
                    intfmt=","))
     to_make, whole = plan.images(ids)
     print(f"images: {to_make:,} to synthesise of {whole:,}")
-    for file, why in (registry.load_all()[1] | metric_registry.load_all()[1]).items():
+    for file, why in (registry.load_all()[1] | metric_registry.load_all()[1] | extractors.load_all()[1]).items():
         print(f"not loaded: {file}: {why}")
 
 

@@ -56,7 +56,7 @@ def _rank(filename: str) -> int:
 
 def _is_plugin(path: Path) -> bool:
     """Whether an installed file belongs to a package that plugs something in."""
-    tops = {point.module.split(".")[0] for kind in ("methods", "metrics", "generators")
+    tops = {point.module.split(".")[0] for kind in (*PLUGGED, "generators")
             for point in registry.plugins(f"dirbench.{kind}")}
     return bool(tops & {*path.parts, path.stem})
 

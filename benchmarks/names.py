@@ -14,32 +14,41 @@ from collections.abc import Iterable, Sequence
 MAX_BYTES = 100  # two of them, joined, and what is put around them stay under the 255 bytes of a file name
 MAX_SHOWN = 8
 PUNCTUATION = "_ .,+=@~()[]-"  # no #, which begins a comment for whoever reads a table with comment="#"
-RULE = (f"names become files: they have letters, digits, spaces and any of {PUNCTUATION.replace(' ', '')}, begin with "
-        f"a letter, a digit or _, do not end with a dot or a space, do not read as another value (NA, None, 007),"
-        f" and have at most {MAX_BYTES} bytes")
+PLAIN = "_.+-"  # of classes and their protocols, which stand in lists with commas and with a variant in brackets
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _VALUES = {"na", "nan", "null", "none", "true", "false"}  # what readers of tables take for something else than a text
 _JOINTS = ("-", "-with-")  # in ids, and in the file names of sheets
 
 
-def check_name(name: object, what: str) -> str:
+def check_name(name: object, what: str, punctuation: str = PUNCTUATION) -> str:
     """``name``, if it can be part of a path. Raises ValueError with the rule.
 
     Args:
         what: for the message: "GAN", "suite", ...
+        punctuation: what it may have beside letters and digits.
+
+    >>> check_name("no_hats", "GAN")
+    'no_hats'
     """
     if not isinstance(name, str):
         raise ValueError(f"{what} {name!r}: expected a name; write it in quotes")
-    why = _wrong(name)
+    why = _wrong(name, punctuation)
     if why:
-        raise ValueError(f"the {what}'s name {_shown(name)} {why}; {RULE}")
+        raise ValueError(f"the {what}'s name {_shown(name)} {why}; {_rule(punctuation)}")
     return name
 
 
-def _wrong(name: str) -> str:
+def _rule(punctuation: str) -> str:
+    spaces = ", spaces" if " " in punctuation else ""
+    return (f"names become files: they have letters, digits{spaces} and any of {punctuation.replace(' ', '')}, begin "
+            "with a letter, a digit or _, do not end with a dot or a space, do not read as another value (NA, None, "
+            f"007), and have at most {MAX_BYTES} bytes")
+
+
+def _wrong(name: str, punctuation: str) -> str:
     if not name:
         return "is empty"
-    strange = [c for c in name if c not in PUNCTUATION and unicodedata.category(c)[0] not in "LMN"]
+    strange = [c for c in name if c not in punctuation and unicodedata.category(c)[0] not in "LMN"]
     if strange:
         return f"has {_shown(strange[0])}"
     if not (name[0] == "_" or unicodedata.category(name[0])[0] in "LN"):

@@ -1,7 +1,7 @@
 """The public names, in one place: other people's packages import ``dirbench`` only.
 
-A package is found by its entry points in the groups ``dirbench.methods``, ``dirbench.generators`` and
-``dirbench.metrics``, each naming a class or a module.
+A package is found by its entry points in the groups ``dirbench.methods``, ``dirbench.metrics``, ``dirbench.oracles``
+(feature extractors) and ``dirbench.generators`` (families of checkpoints), each naming a class or a module.
 """
 
 from benchmarks.generators.base import Generator, Layers

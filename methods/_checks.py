@@ -5,25 +5,26 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import re
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, get_origin
 
-NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}")
+from benchmarks.names import PLAIN, check_name
+
 HINTS = {"cannot inherit non-frozen dataclass": "write @dataclass(frozen=True)",
          "non-default argument": "every field needs a default: the published value"}
 CONTEXT_NEEDS = ("extractor", "teacher", "density_ratio")
 
 
-def name_faults(name: object, reserved: Iterable[str] = ()) -> list[str]:
-    """What is wrong with a name of a method, metric or protocol: it becomes part of file names, lists and tables."""
+def name_faults(name: object, what: str, reserved: Iterable[str] = ()) -> list[str]:
+    """What is wrong with the name of a method, metric, extractor or protocol."""
     if not isinstance(name, str):
         return [f"name is {name!r}, expected a text"]
-    if not NAME.fullmatch(name) or ".." in name:
-        return [f'the name "{name}" cannot be part of a file name: expected letters, digits, "_", "-", "." and "+", '
-                "beginning with a letter, a digit or _"]
+    try:
+        check_name(name, what, PLAIN)
+    except ValueError as error:
+        return [str(error)]
     return [f'the name "{name}" means a group; choose another'] if name in reserved else []
 
 
@@ -112,7 +113,7 @@ def method_faults(cls: Any) -> list[str]:
     arguments = ("discover_pair", "reference", "client", "context") if cls.paired else ("discover", "generator",
                                                                                         "context")
     for faults in (
-            lambda: name_faults(cls.name, ("core", "all")),
+            lambda: name_faults(cls.name, "method", ("core", "all")),
             lambda: abstract_faults(cls, "PairedMethod" if cls.paired else "DirectionMethod"),
             lambda: field_faults(cls, shared),
             lambda: type_faults(

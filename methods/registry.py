@@ -1,7 +1,7 @@
 """Finds methods: every module in this folder is imported, and every named method class in it is registered.
 
 So are the classes of installed packages that say so: an entry point in the group ``dirbench.methods`` (and
-``dirbench.metrics``, ``dirbench.generators``) names a class, or a module with such classes in it.
+``dirbench.metrics``, ``dirbench.oracles``, ``dirbench.generators``) names a class, or a module with such classes in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 import math
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -38,7 +38,7 @@ class UnknownName(ValueError):
 
 def name_only(cls: Any) -> list[str]:
     """What is wrong with the name, of classes that nothing else is asked of here (generator families)."""
-    return [] if is_text(cls.name) else name_faults(cls.name)
+    return [] if is_text(cls.name) else name_faults(cls.name, "generator")
 
 
 def did_you_mean(what: str, name: str, known: list[str]) -> str:
@@ -210,8 +210,13 @@ def build(name: str, params: dict | None = None) -> Method:
     for key in params or {}:
         if key not in known:
             raise UnknownName(f"{name}: " + did_you_mean("hyperparameter", key, known))
+    return made_of(cls, name, params or {})
+
+
+def made_of(cls: type[Made], name: str, params: Mapping[str, Any]) -> Made:
+    """An instance of the dataclass ``cls``. Raises ValueError for a value of the wrong type, or for sizes below 1."""
     try:
-        return check_sizes(name, TypeAdapter(cls).validate_python(params or {}))
+        return check_sizes(name, TypeAdapter(cls).validate_python(params))
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # the class's own sentence about several of its settings together

@@ -24,7 +24,7 @@ SHARED = ("name", "source", "higher_is_better", "bounds", "reads_missing", "need
 def metric_faults(cls: Any) -> list[str]:
     """What is wrong with a metric class; the first kind of fault found, in sentences without the class's name."""
     for faults in (
-            lambda: name_faults(cls.name),
+            lambda: name_faults(cls.name, "metric"),
             lambda: abstract_faults(cls, "metric of its kind"),
             lambda: field_faults(cls, SHARED),
             lambda: type_faults(
@@ -54,7 +54,7 @@ def _protocol_faults(cls: Any) -> list[str]:
     found = cls.protocols
     if not isinstance(found, tuple) or not found:
         return [f"protocols is {found!r}, expected a tuple of names, such as (\"headline\",)"]
-    faults = [f"protocols: {fault}" for name in found for fault in name_faults(name)]
+    faults = [fault for name in found for fault in name_faults(name, "protocol")]
     if not faults and len(set(found)) < len(found):
         faults = [f"protocols is {found!r}: a name is there twice"]
     if not faults and cls.needs != "pair":

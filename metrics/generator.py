@@ -29,14 +29,13 @@ class GeneratorInputs:
         context: random source, chunk, and a long training's checkpoint and progress.
 
     >>> import torch
-    >>> from benchmarks.generators.zoo import load_zoo
+    >>> from benchmarks.contract.planted import PlantedGenerator
     >>> from methods.directions import Vectors
-    >>> generator = load_zoo("mini").load("full")
-    >>> latents = generator.sample(4, torch.Generator().manual_seed(0), "w")
-    >>> axes = Vectors(torch.eye(generator.w_dim)[:2], space="w")
-    >>> inputs = GeneratorInputs(generator, axes, latents, alpha=3.0, context=Context(seed=0))
-    >>> len(inputs.directions), inputs.latents.shape
-    (2, torch.Size([4, 512]))
+    >>> gan, directions = PlantedGenerator(), Vectors(torch.eye(PlantedGenerator.latent_dim)[:4], space="z")
+    >>> inputs = GeneratorInputs(gan, directions, gan.sample(8, torch.Generator().manual_seed(0)), 3.0, Context())
+    >>> edited = inputs.directions.shift(inputs.latents, 0, inputs.alpha)
+    >>> round((edited - inputs.latents).norm(dim=1).mean().item(), 3)
+    3.0
     """
 
     generator: Generator
@@ -50,7 +49,7 @@ class GeneratorInputs:
 class Measured:
     """What ``measure`` saw, as stored. ``seed`` is of the bootstrap.
 
-    >>> float(Measured({"right": np.array([1.0, 0.0])}).arrays["right"].mean())
+    >>> float(Measured({"hits": np.array([True, False])}, seed=1).arrays["hits"].mean())
     0.5
     """
 
@@ -65,25 +64,23 @@ class GeneratorMetric(Metric):
     function of those arrays. A subclass is a frozen dataclass: its fields are sizes and settings, published values by
     default, which profiles override under ``metrics:``.
 
-    >>> @dataclass(frozen=True)
-    ... class Brightness(GeneratorMetric):
-    ...     name = "brightness"
-    ...     threshold: float = 0.0
-    ...
+    >>> class PixelChange(GeneratorMetric):
+    ...     name, bounds = "pixel-change", (0.0, 2.0)
     ...     def images(self, k, n):
-    ...         return n
-    ...
+    ...         return (k + 1) * n
     ...     def measure(self, inputs):
-    ...         images = inputs.generator.synthesize(inputs.latents, inputs.directions.space)
-    ...         return {"bright": images.mean((1, 2, 3)).numpy() > self.threshold}
-    ...
+    ...         gan, space = inputs.generator, inputs.directions.space
+    ...         before = gan.synthesize(inputs.latents, space)
+    ...         after = [gan.synthesize(inputs.directions.shift(inputs.latents, k, inputs.alpha), space)
+    ...                  for k in range(len(inputs.directions))]
+    ...         return {"change": np.stack([(image - before).abs().mean((1, 2, 3)).numpy() for image in after])}
     ...     def compute(self, inputs, protocol, resamples=RESAMPLES):
-    ...         return Score(float(inputs.arrays["bright"].mean()), n=len(inputs.arrays["bright"]))
-    ...
+    ...         self.check_protocol(protocol)
+    ...         return Score(float(inputs.arrays["change"].mean()), n=inputs.arrays["change"].shape[1])
     ...     def chance(self, inputs, protocol):
-    ...         return Band(0.5, 0.0, 1.0)
-    >>> Brightness().compute(Measured({"bright": np.array([True, True])}), "headline").value
-    1.0
+    ...         return Band(np.nan, np.nan, np.nan)  # not known
+    >>> PixelChange().compute(Measured({"change": np.full((4, 8), 0.5)}), "headline").value
+    0.5
     """
 
     needs: ClassVar[str] = "generator"

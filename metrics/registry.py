@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from functools import cache
 
-from pydantic import TypeAdapter, ValidationError
-
 import metrics
-from methods.registry import UnknownName, check_sizes, did_you_mean, find_classes, pick
+from methods.registry import UnknownName, did_you_mean, find_classes, made_of, pick
 from metrics._checks import metric_faults
 from metrics.base import Metric
 
@@ -50,14 +48,4 @@ def build(name: str, params: dict | None = None) -> Metric:
         if key not in known:
             raise UnknownName(f"{name}: " + (did_you_mean("setting", key, known) if known
                                              else f'unknown setting "{key}"; it has none'))
-    if not params:
-        return cls()
-    try:
-        return check_sizes(name, TypeAdapter(cls).validate_python(params))
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:  # the class's own sentence about several of its settings together
-            sentence = first["msg"].removeprefix("Value error, ")
-            raise ValueError(sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}") from error
-        key = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{name}: {key}: {first['msg']}; got {first['input']!r}") from error
+    return made_of(cls, name, params) if params else cls()

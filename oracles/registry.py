@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 import oracles
-from methods._checks import abstract_faults, name_faults
+from methods._checks import abstract_faults, name_faults, one_line
 from methods.registry import UnknownName, did_you_mean, find_classes, pick
 from oracles.base import FeatureExtractor
 from oracles.classifier import ARCHITECTURES, AttributeClassifier, load_oracle
@@ -27,11 +27,19 @@ def load_all() -> tuple[dict[str, type[FeatureExtractor]], dict[str, str]]:
 @cache
 def faults_of(cls: type[FeatureExtractor]) -> list[str]:
     """What keeps an extractor class with a name from being registered, in sentences."""
-    types = get_type_hints(cls.__init__)
-    untyped = [key for key in inspect.signature(cls).parameters if key not in types]
-    return (name_faults(cls.name) or abstract_faults(cls, "FeatureExtractor")
-            or [f"the parameter {key} of its constructor needs a type: suites are checked against it"
-                for key in untyped])
+    return name_faults(cls.name, "extractor") or abstract_faults(cls, "FeatureExtractor") or _constructor_faults(cls)
+
+
+def _constructor_faults(cls: type[FeatureExtractor]) -> list[str]:
+    try:
+        types, parameters = get_type_hints(cls.__init__), inspect.signature(cls).parameters
+    except Exception as error:  # a stranger's annotations are evaluated
+        return [f"the types of its constructor's parameters cannot be read: {one_line(error)}"]
+    if any(parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) for parameter in parameters.values()):
+        return ["its constructor must name its parameters, for suites are checked against them: write "
+                "def __init__(self, input_size: int = 32)"]
+    return [f"the parameter {key} of its constructor needs a type: suites are checked against it"
+            for key in parameters if key not in types]
 
 
 def check(name: str, params: dict[str, object] | None = None) -> type[FeatureExtractor]:

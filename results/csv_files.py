@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
+
+SHOWN = 6  # columns that a message names
 
 
 class CsvError(ValueError):
@@ -30,7 +33,7 @@ def read_text(path: Path, what: str, required: Collection[str], optional: Collec
         raise CsvError(f"{path}: not {what}: byte {error.start} is no UTF-8 text{repair}") from error
     except OSError as error:
         raise CsvError(f"{path}: cannot be read ({error.strerror}){repair}") from error
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # a page break or U+2028 in a field ends no line
     rows: list[list[str]] = []
     lines: list[int] = []
     begin = 1
@@ -76,6 +79,6 @@ def _columns(path: Path, what: str, header: list[str], required: Collection[str]
         raise CsvError(f"{path}: not {what} of this version: {'; '.join(said)}{spread}{repair}")
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more

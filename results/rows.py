@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from methods._checks import NAME
+from methods._checks import name_faults
 from results.csv_files import CsvError, read_text
 from results.store import write_atomically
 
@@ -114,9 +114,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
         empty = frame[column].isna() | (frame[column].astype(str) == "")
         _refuse(frame, empty, f"column {column!r} is empty, and every row needs it")
     _refuse(frame, ~frame["status"].isin(STATUSES), f"status is {{status!r}}; it is one of {', '.join(STATUSES)}")
-    wrong = ~frame["protocol"].map(lambda name: bool(NAME.fullmatch(name))).astype(bool)
-    _refuse(frame, wrong, "protocol is {protocol!r}, which cannot be part of a file name; expected letters, digits, "
-                          "_, -, . and +")
+    wrong = [name for name in frame["protocol"].unique() if name_faults(name, "protocol")]
+    _refuse(frame, frame["protocol"].isin(wrong), "protocol is {protocol!r}, which cannot be part of a file name; "
+                                                  "expected letters, digits, _, -, . and +")
     _refuse(frame, ok & ~np.isfinite(value), "status is ok, but value is {value}; an ok row has a finite value "
                                              "(a cell that gave none is failed or not_applicable, with a reason)")
     _refuse(frame, ~ok & value.notna(), "status is {status}, but there is a value ({value}); leave it empty")

@@ -43,7 +43,7 @@ def test_latents_are_read_from(tmp_path, write):
     (lambda path: np.savez(path, w=np.array([None])), "no array of latents"),
     (lambda path: torch.save({"a": torch.zeros(2, 3), "b": torch.zeros(1)}, path), ".pt of 2 arrays (a [2, 3], b [1])"),
     (lambda path: torch.save({"step": 3}, path), ".pt of 0 arrays"), (lambda path: torch.save(3, path), "int"),
-    (lambda path: torch.save(torch.zeros(2, 3, dtype=torch.complex64), path), "holds complex64"),
+    (lambda path: torch.save(torch.zeros(2, 3, dtype=torch.complex64), path), "complex64 [2, 3]"),
     (lambda path: np.save(path, np.zeros(32)), "array[None]"),
     (lambda path: np.save(path, np.zeros((2, 3), bool)), "bool"),
     (lambda path: np.save(path, np.zeros((2, 0))), "float64 [2, 0]"), (lambda path: np.save(path, 3.0), "float64 []"),

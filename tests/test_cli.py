@@ -25,6 +25,8 @@ from benchmarks.cli import main
     (["--suite", "celeba_subsets", "--oracle", "model.pt"], "train-oracle made ends with .safetensors"),
     (["--suite", "celeba_subsets", "--teacher", "scorr"], 'unknown oracle "scorr". Did you mean "scorer"?'),
     (["--suite", "celeba_subsets", "--methods", ""], "--methods is given nothing"),
+    (["--suite", "celeba_subsets", "--methods", "sefa,mine/own.py"], "`check-method mine/own.py` tries it"),
+    (["--suite", "celeba_subsets", "--metrics", "own.py"], "a package's entry point in dirbench.metrics names it"),
     (["--suite", "celeba_subsets", "--methods", ","], "--methods names nothing"),
     (["--suite", "celeba_subsets", "--metrics", " "], "--metrics is given nothing"),
     (["--suite", "celeba_subsets", "--metrics", ","], "--metrics names nothing"),

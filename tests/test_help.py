@@ -71,6 +71,15 @@ def test_the_installed_command_has_one_thread():
     assert found.stdout == "['1', '1', '1'] ['list']\n" and found.returncode == 0, found.stderr
 
 
+def test_a_users_modules_of_the_same_names_are_not_taken_for_ours(tmp_path):
+    for name in ("methods", "metrics", "oracles", "results"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a stranger')\n")
+    code = f"import sys\nsys.path.insert(2, {str(ROOT)!r})\n" + INSTALLED  # behind the current folder and PYTHONPATH
+    found = subprocess.run([sys.executable, "-c", code, "list"], cwd=tmp_path, text=True, capture_output=True,
+                           env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}, check=False)
+    assert found.returncode == 0 and "\nmetrics:\n" in found.stdout, found.stderr
+
+
 def test_the_installed_command_calls_itself_by_its_name(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/dirbench"])
     with pytest.raises(SystemExit):

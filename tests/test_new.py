@@ -43,11 +43,12 @@ def test_every_command_of_the_page_runs(command, place, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("kind, name, words", [
-    ("method", "../up", "cannot be part of a file name"), ("method", "a b", "cannot be part of a file name"),
+    ("method", "../up", "names become files"), ("method", "a b", "names become files"),
     ("method", "core", "means a group"), ("method", "sefa", 'there is a method called "sefa" already'),
     ("method", "class", "cannot name a Python file"), ("metric", "3d", "cannot name a Python file"),
     ("metric", "alignment", "there is a metric called"), ("generator", "torch", "there is a Python module called"),
-    ("generator", "", "is given nothing"), ("suite", "a/b", "cannot be part of a file name")])
+    ("method", "007", "names become files"), ("suite", "a/b", "names become files"),
+    ("suite", "NA", "names become files")])
 def test_names_that_cannot_be(tmp_path, capsys, kind, name, words):
     assert main(["new", kind, name, "--out", str(tmp_path / "there")]) == 2
     assert words in capsys.readouterr().err
@@ -69,7 +70,30 @@ def test_without_out_it_goes_where_it_is_found(tmp_path, monkeypatch, capsys):
     for kind, file in (("method", "my_own.py"), ("metric", "my_own.py"), ("suite", "my-own.yaml")):
         assert main(["new", kind, "my-own"]) == 0
         assert (tmp_path / kind / file).is_file()
-    assert "next: python run_bench.py --suite my-own --dry-run" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "next: python run_bench.py --suite my-own --dry-run" in said and "entry point" not in said
     (tmp_path / "file").write_text("")
     assert main(["new", "suite", "x", "--out", str(tmp_path / "file")]) == 2
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_an_installed_copy_writes_into_the_current_folder_and_says_how_it_is_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli_new, "checkout", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/dirbench"])
+    monkeypatch.chdir(tmp_path)
+    for kind, file in (("method", "my_own.py"), ("metric", "my_own.py"), ("suite", "my-own.yaml")):
+        (tmp_path / file).unlink(missing_ok=True)
+        assert main(["new", kind, "my-own"]) == 0
+        assert (tmp_path / file).is_file()
+        said = capsys.readouterr().out
+        assert f"next: dirbench {cli_new.NEXT[kind].format(file)}\n" in said
+        assert (f'[project.entry-points."dirbench.{kind}s"] my_own = "yourpackage.my_own"' in said) == (kind != "suite")
+
+
+@pytest.mark.parametrize("name", ["2023", "my suite", "a[b]", "yes", "0.5"])
+def test_a_suite_of_any_name_is_one_that_can_be_planned(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv("DIRBENCH_STORE", str(tmp_path / "store"))
+    assert main(["new", "suite", name, "--out", str(tmp_path / "there")]) == 0
+    following = re.search(r"^next: python run_bench\.py (.+)$", capsys.readouterr().out, re.M)[1]
+    assert main([*shlex.split(following), "--profile", "smoke"]) == 0
+    assert f"suite {name} v1" in capsys.readouterr().out

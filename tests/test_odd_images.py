@@ -24,6 +24,7 @@ from benchmarks.data.folder import folder
 from benchmarks.data.image_set import ImageSet
 from benchmarks.data.pixels import rgb
 from benchmarks.data.sources import DataError, DataNote
+from results import locks
 
 FOUR = [f"{i}.png" for i in range(4)]
 
@@ -353,17 +354,17 @@ def test_copies_are_said_whatever_they_are_called(images):
 
 
 # -- the cache and the commands ----------------------------------------------------------------------------
-def no_locks(path):
-    """As on a file system without them."""
-    raise OSError(37, "No locks available")
+def no_lock(lock, *_: object, **__: object) -> None:
+    """As where a lock's file cannot be made; a file system without locks is ``results.locks``' own matter."""
+    raise OSError(13, "Permission denied")
 
 
 def test_a_cache_that_cannot_be_kept_names_its_option(images, tmp_path, monkeypatch):
     put(tmp_path / "file", "")
     with pytest.raises(DataError, match=r"cannot be kept there .* --cache"):
         folder(images, 16, cache=tmp_path / "file" / "cache")
-    with monkeypatch.context() as patch, pytest.raises(DataError, match=r"No locks available.*locked with --cache"):
-        patch.setattr(decoding, "lock", no_locks)
+    with monkeypatch.context() as patch, pytest.raises(DataError, match=r"Permission denied.*locked with --cache"):
+        patch.setattr(locks.FileLock, "acquire", no_lock)
         read(images)
     with monkeypatch.context() as patch, pytest.raises(DataError, match=r"3,072 bytes, 3,000 are free; make room"):
         patch.setattr(decoding.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 3000}))

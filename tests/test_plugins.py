@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import torch
 from tiny import ROOT
 
 from benchmarks import cli
@@ -13,6 +14,7 @@ from benchmarks.contract import methods as contract
 from benchmarks.generators import families
 from methods import registry
 from metrics import registry as metric_registry
+from oracles import registry as extractors
 
 METHOD = '''
 from dataclasses import dataclass
@@ -64,6 +66,25 @@ class Flat(Generator):
     def affine_weights(self, layers="all"):
         return [torch.eye(3)]
 '''
+EXTRACTOR = '''
+from dirbench import FeatureExtractor
+
+
+class MeanColour(FeatureExtractor):
+    name, width = "strangers-colour", 3
+
+    def __init__(self, input_size: int = 32) -> None:
+        super().__init__()
+
+    def features(self, images):
+        return images.mean((2, 3))
+
+    def maps(self, images):
+        return [images]
+
+    def fingerprint(self):
+        return "0" * 64
+'''
 
 
 @pytest.fixture
@@ -98,14 +119,16 @@ def mine(name="strangers-own", trouble=""):
 
 
 def test_plugins_of_all_kinds_are_found(install):
-    install({"own": mine(), "score": METRIC, "gan": GENERATOR},
+    install({"own": mine(), "score": METRIC, "gan": GENERATOR, "colour": EXTRACTOR},
             {"dirbench.methods": [("own", "plugged.own:Mine")], "dirbench.metrics": [("score", "plugged.score")],
-             "dirbench.generators": [("gan", "plugged.gan:Flat")]})
+             "dirbench.generators": [("gan", "plugged.gan:Flat")], "dirbench.oracles": [("colour", "plugged.colour")]})
     assert registry.build("strangers-own", {"n_directions": 3}).n_directions == 3
     assert "strangers-own" in registry.group("all")
     assert metric_registry.build("strangers-constant").compute(None, "plain").value == 1
     assert families.get("strangers-flat").__name__ == "Flat"
-    assert all(load()[1] == {} for load in (registry.load_all, metric_registry.load_all, families.load_all))
+    assert extractors.extractor("strangers-colour", input_size=8).features(torch.ones(2, 3, 4, 4)).shape == (2, 3)
+    assert all(load()[1] == {} for load in (registry.load_all, metric_registry.load_all, families.load_all,
+                                            extractors.load_all))
 
 
 def test_broken_plugins_are_listed_and_take_nobody_down(install):
@@ -122,6 +145,22 @@ def test_broken_plugins_are_listed_and_take_nobody_down(install):
     assert len(reasons) == 5 and all(label.startswith("plugged: ") for label in broken)
     with pytest.raises(registry.UnknownName, match=r"lost.*No module named"):
         registry.get("lost")
+
+
+INIT = "def __init__(self, input_size: int = 32)"
+
+
+@pytest.mark.parametrize("old, new, words", [
+    (INIT, "def __init__(self, input_size=32)", "the parameter input_size of its constructor needs a type"),
+    (INIT, 'def __init__(self, input_size: "Nope" = 32)', "cannot be read: NameError: name 'Nope' is not defined"),
+    (INIT, "def __init__(self, *sizes: int)", "its constructor must name its parameters"),
+    (INIT, "def begin(self)", "its constructor must name its parameters"),
+    ("def maps", "def map", "it does not define maps"), ('"strangers-colour", 3', '"a b", 3', 'has " "')])
+def test_a_broken_extractor_is_listed_and_takes_nobody_down(install, capsys, old, new, words):
+    install({"colour": EXTRACTOR.replace(old, new, 1)}, {"dirbench.oracles": [("colour", "plugged.colour")]})
+    assert cli.main(["list"]) == 0
+    line, = (line for line in capsys.readouterr().out.splitlines() if "not loaded" in line)
+    assert words in line and "plugged.colour (MeanColour)" in line
 
 
 # -- check-method --------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import made_up
+import pandas as pd
 import pytest
 
 from benchmarks.cli import main
+from results.csv_files import read_text
 from results.rows import write_rows
 
 MADE_BY = {
@@ -104,3 +106,11 @@ def test_what_is_no_reference_is_not_replaced(run, target, words, capsys):
     before = (run / "rows.csv").read_bytes()
     assert main(["check", str(run), "--against", str(run.parent / target), "--write"]) == 2
     assert words in capsys.readouterr().err and (run / "rows.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x0c", "\x1c", "\x85", '"', ",", "\n"], ids=ascii)
+def test_no_sign_in_a_field_ends_its_line(tmp_path, sign):
+    path, reason = tmp_path / "a.csv", f"left{sign}right"
+    pd.DataFrame({"cell": ["one", "two"], "reason": [reason, ""]}).to_csv(path, index=False)
+    frame, lines = read_text(path, "a file", ["cell", "reason"])
+    assert frame["reason"].tolist() == [reason, ""] and lines[0] == 2

@@ -152,7 +152,8 @@ def _tree(source: Path | bytes, start: bytes) -> _Tree:
         if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(beginning):
             raise CheckpointError(f"is {words}")
     text = start[:64].isascii() and start[:64].decode("ascii").replace("\n", " ").replace("\r", " ").isprintable()
-    raise CheckpointError(f"is no checkpoint known here{' but a text, perhaps what a server answered' * text}: it "
+    words = " but a text, perhaps what a server answered (YAML that names a network is for check-generator and audit)"
+    raise CheckpointError(f"is no checkpoint known here{words * text}: it "
                           f"begins with {start[:8]!r}; expected NVIDIA's .pkl, a .pt or .pth of torch, .safetensors, "
                           "or a zip or tar with one of them")
 

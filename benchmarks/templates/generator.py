@@ -75,7 +75,7 @@ class CLASS(Generator):
         return rows.to(self.start.dtype)
 '''
 GENERATOR_YAML = '''\
-# For check-generator, inspect-checkpoint, audit and synthesize; in a suite the same keys stand under generators: NAME:
+# For check-generator and audit; in a suite the same keys stand under generators: NAME:
 generator:
   module: STEM:CLASS             # STEM.py lies beside this file; its code runs, it is yours
   args: {width: 32}              # of its constructor

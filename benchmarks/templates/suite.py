@@ -2,7 +2,7 @@
 
 SUITE = '''\
 # Your suite: what is compared. How much is spent on it is a profile's word (--profile smoke, mini or paper).
-suite: NAME
+suite: "NAME"
 version: 1                       # raise it when a number may change: versions never mix in one table
 title: Say in one line what is compared
 zoo: mini                        # the nine small GANs that come along; or your zoo.yaml, or generators: {name: file}

@@ -48,11 +48,6 @@ class Group:
             dist.all_reduce(tensor)
             tensor /= self.world
 
-    def copy_from_leader(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Replace each tensor by the leader's."""
-        for tensor in tensors if self.world > 1 else ():
-            dist.broadcast(tensor, 0)
-
     def wait(self) -> None:
         """Return when all processes have come here."""
         if self.world > 1:
