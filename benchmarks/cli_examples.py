@@ -11,6 +11,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "store": ("list", "clean --unused-for 30 --limit 20G"),
     "check-generator": ("mine.yaml", "mypackage.networks:MyGenerator --long"),
     "check-method": ("methods/mine.py",),
+    "check-metric": ("metrics/mine.py", "alignment"),
+    "new": ("method my-method", "generator my_net --out mine"),
     "zoo": ("check", "check --zoo my-zoo --data celeba --oracle my-oracle/resnet50.safetensors"),
     "train-zoo": ("mini", "celeba --data celeba --resolution 64 --device cuda"),
     "train-oracle": ("scorer --out my-oracle", "folder --data pictures --network small --out my-oracle"),

@@ -66,7 +66,9 @@ class Evaluator:
             inputs = GeneratorInputs(generator, directions, latents, self.job.suite.alpha, context)
             chosen = self.metrics[metric]
             chosen.images(len(directions), len(latents))  # fails here, and not in the plan
-            np.savez(folder / "measured.npz", **_arrays(chosen.measure(inputs)))
+            with self.bench.lent(type(chosen), metric, (gan,)):
+                arrays = _arrays(chosen.measure(inputs))
+            np.savez(folder / "measured.npz", **arrays)
 
         with np.load(self.bench.store.make(step, build) / "measured.npz", allow_pickle=False) as file:
             return Measured({name: file[name] for name in file.files}, seed)

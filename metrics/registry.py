@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from functools import cache
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 import metrics
-from methods.registry import UnknownName, check_sizes, did_you_mean, find_classes, pick
+from methods.registry import UnknownName, as_written, check_sizes, did_you_mean, find_classes, pick
 from metrics._checks import metric_faults
 from metrics.base import Metric
 
@@ -53,7 +53,7 @@ def build(name: str, params: dict | None = None) -> Metric:
     if not params:
         return cls()
     try:
-        return check_sizes(name, TypeAdapter(cls).validate_python(params))
+        return check_sizes(name, as_written(cls, params))
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # the class's own sentence about several of its settings together

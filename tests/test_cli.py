@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+from safetensors import SafetensorError
 from tiny import ROOT, arguments
 
 from benchmarks.cli import main
@@ -52,6 +53,42 @@ def test_a_mistake_is_a_sentence(args, words, capsys, tmp_path, monkeypatch):
     out, err = capsys.readouterr()
     assert words in err, err
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("args, words", [
+    (["runn"], 'unknown command "runn". Did you mean "run"?'),
+    (["zzz"], 'unknown command "zzz". Known: run, list, show'),
+    (["store", "lst"], 'unknown action "lst". Did you mean "list"?'),
+    (["new", "metod", "x"], 'unknown kind "metod". Did you mean "method"?'),
+    (["run", "--suite", "s", "--pairs", "al"], 'unknown --pairs "al". Did you mean "all"?'),
+    (["--suite", "s", "--oracel", "x"], 'run: unknown option "--oracel". Did you mean "--oracle"?'),
+    (["--suite", "s", "--seeds", "0", "1", "2"], 'run: "1 2" is too much here; a list is one word with commas'),
+    (["list", "methods"], 'list: "methods" is too much here. See run_bench.py list --help'),
+    (["--suite", "s", "--methods", "sefa", "--methods", "random"], "--methods is there twice; a list is one word"),
+    (["--suite", "s", "--workers", "two"], '--workers: "two" is no whole number.'),
+    (["synthesize", "x", "--psi", "half"], '--psi: "half" is no number.'),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_what_argparse_finds_is_said_in_our_words(args, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error, words", [
+    (OSError(28, "No space left on device", "/x/run.json"), "/x/run.json: No space left on device; free some space"),
+    (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied; choose another place"),
+    (FileExistsError(17, "File exists", "/x/y"), "/x/y: File exists; choose another place"),
+    (SafetensorError("I/O error"), "a file could not be read or written (I/O error)"),
+], ids=lambda value: "" if isinstance(value, str) else type(value).__name__)
+def test_what_the_system_refuses_names_the_file_and_a_way_out(error, words, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr("benchmarks.cli_run.list_all", fail)
+    assert main(["list"]) == 2
+    err = capsys.readouterr().err
+    assert words in err and "Errno" not in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("args", [["--suite"], ["--nonsense"], ["run"], ["frobnicate"]], ids=str)
