@@ -44,6 +44,21 @@ from benchmarks.cli import main
     (["store", "clean", "--unused-for", "-1"], "expected a number of days from 0"),
     (["store", "clean", "--unused-for", "nan"], "expected a number of days from 0"),
     (["synthesize", ""], "given nothing"),
+    (["zoo", "check", "--samples", "0"], "--samples 0: expected a whole number from 2"),
+    (["zoo", "check", "--samples", "-5"], "--samples -5: expected a whole number from 2"),
+    (["zoo", "check", "--data", "x", "--oracle", "y"], "--data and --oracle would not be used here"),
+    (["train-zoo", "mini", "--only", "ful"], '--only: unknown GAN "ful". Did you mean "full"?'),
+    (["train-zoo", "mini", "--workers", "0"], "--workers 0: expected a whole number from 1"),
+    (["train-zoo", "mini", "--data", "x"], "train-zoo mini: --data would not be used here"),
+    (["train-zoo", "mini", "--resolution", "64"], "train-zoo mini: --resolution would not be used here"),
+    (["train-zoo", "sngan", "--data", "x", "--only", "full"], "train-zoo sngan: --only would not be used here"),
+    (["train-oracle", "scorer", "--out", "x", "--epochs", "3"], "train-oracle scorer: --epochs would not be used here"),
+    (["train-oracle", "teacher", "--out", "x", "--name", "../x"], "teacher: --name would not be used here"),
+    (["train-oracle", "folder", "--data", "x", "--out", "x", "--epochs", "0"], "--epochs 0: expected a number from 1"),
+    (["train-oracle", "folder", "--data", "x", "--out", "x", "--seed", "-1"], "--seed -1: expected a number from 0"),
+    (["train-oracle", "celeba", "--data", "x", "--out", "x", "--readable-from", "7"], "--readable-from 7.0: expected"),
+    (["train-oracle", "celeba", "--data", "x", "--out", "x", "--readable-from", "nan"], "--readable-from nan: expec"),
+    (["inspect-checkpoint", "x.pkl", "--sheet", "x.txt"], "--sheet x.txt: expected a name ending in .png"),
     (["show", "nowhere"], "not a run's folder"),
     (["check", "nowhere", "--against", "x.csv"], "not a run's folder"),
 ], ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "")
@@ -73,6 +88,15 @@ def test_what_argparse_finds_is_said_in_our_words(args, words, capsys):
         main(args)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_profile_that_chooses_a_gan_that_its_zoo_has_not_is_refused(tmp_path, capsys):
+    """It compared all GANs of the suite instead, which is hours for a typo."""
+    args = arguments(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(path.read_text().replace("[full, no_hats]", "[full, no_hat]"))
+    assert main([*args, "--dry-run"]) == 2
+    assert 'profile tiny: gans: unknown GAN "no_hat". Did you mean "no_hats"?' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error, words", [
