@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only:
         chosen = fnmatch.filter(ids, args.only.replace("[", "[[]"))  # brackets are around variants
         if not chosen:
-            raise ConfigError(f'--only "{args.only}" matches no cell; ids look like {ids[-1]}')
+            wider = f"*{args.only.strip('*')}*"
+            hint = f' (did you mean "{wider}"?)' if fnmatch.filter(ids, wider.replace("[", "[[]")) else ""
+            raise ConfigError(f'--only "{args.only}" matches no cell{hint}; ids look like {ids[-1]}')
         ids = plan.closure(chosen)
     _print_plan(job, plan, ids)
     if args.dry_run:
