@@ -64,8 +64,8 @@ def _check_name(kind: str, name: str, stem: str, cls: str) -> None:
     faults = name_faults(name, ("core", "all"))
     if faults:
         raise ConfigError(f"NAME: {faults[0]}")
-    known = {"method": lambda: registry.load_all()[0], "metric": lambda: metric_registry.load_all()[0],
-             "suite": lambda: [path.stem for path in config.SUITES.glob("*.yaml")], "generator": list}[kind]()
+    known = {"method": list(registry.load_all()[0]), "metric": list(metric_registry.load_all()[0]),
+             "suite": config.names(config.SUITES), "generator": []}[kind]
     taken = [other for other in known if other.casefold() == name.casefold()]
     if taken:  # some file systems take names that differ in capitals for one
         raise ConfigError(f'NAME: there is a {kind} called "{taken[0]}" already')

@@ -39,7 +39,7 @@ def read_latents(path: Path) -> Tensor:
         elif start[:1] == b"\x80":
             array = _the_one(path, load_torch(path))
         elif not start.startswith(b"\x93NUMPY"):
-            raise ValueError(f"{path} is no file of latents: it begins with {start[:8]!r}; {EXPECTED}")
+            raise ValueError(f"{path} is no array of latents (it begins with {start[:8]!r}); {EXPECTED}")
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a declared size costs nothing
     except CheckpointError as error:
