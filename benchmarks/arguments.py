@@ -13,6 +13,15 @@ def at_home(path: Path | str) -> Path:
     return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
+def words(text: str) -> list[str]:
+    """The words of a list on the command line, with commas or spaces between them; each once.
+
+    >>> words("sefa, random,sefa")
+    ['sefa', 'random']
+    """
+    return list(dict.fromkeys(text.replace(",", " ").split()))
+
+
 def usable_device(name: str) -> str:
     """The device of that name, once a number could be put there; for ``"auto"`` a GPU if there is one, else the CPU.
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from safetensors import SafetensorError
 
 from benchmarks import cli_audit, cli_check, cli_checkpoints, cli_new, cli_run, cli_store, cli_zoo
-from benchmarks.arguments import at_home
+from benchmarks.arguments import at_home, words
 from benchmarks.cli_examples import epilog
 from benchmarks.command import program
 from benchmarks.version import version_line
+from methods.registry import did_you_mean
 
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "run": cli_run.add_run, "list": cli_run.add_list, "show": cli_run.add_show, "check": cli_run.add_check,
@@ -27,12 +32,54 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "synthesize": cli_checkpoints.add_synthesize, "audit": cli_audit.add_audit,
 }
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+LISTS = "; a list is one word with commas, such as 0,1,2 or sefa,random"
+
+
+class _Once(argparse.Action):
+    """Stores an option's value. A list given a second time is refused: both may be meant, and one would not count.
+
+    Of other options the last one counts, so that a script's command can be changed by what is put behind it.
+    """
+
+    given = False
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object,
+                 option_string: str | None = None) -> None:
+        if self.given and self.type is words:
+            parser.error(f"{option_string} is there twice{LISTS}")
+        self.given = True
+        setattr(namespace, self.dest, values)
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are sentences: what is known, what may be meant."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
+
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}. See {self.prog} --help\n")
+        """Ends with code 2 and one sentence, in which argparse's own words are replaced by clearer ones."""
+        chosen = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+        if chosen:
+            known = [word.strip("' ") for word in chosen[3].split(",")]
+            message = did_you_mean(chosen[1].lower(), chosen[2], known).rstrip(".")
+        message = re.sub("invalid int value: '(.*)'", r'"\1" is no whole number', message)
+        message = re.sub("invalid float value: '(.*)'", r'"\1" is no number', message)
+        sys.stderr.write(f"{self.prog}: {message}{'' if message.endswith('?') else '.'} See {self.prog} --help\n")
         raise SystemExit(BAD_INPUT)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it, but what a command cannot use is refused by that command, with what may be meant."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest and rest[0].startswith("-"):
+            known = [option for action in self._actions for option in action.option_strings]
+            self.error(did_you_mean("option", rest[0].partition("=")[0], known).rstrip("."))
+        if rest:
+            lists = any(action.type is words for action in self._actions)
+            self.error(f'"{" ".join(rest)}" is too much here{LISTS if lists else ""}')
+        return found, rest
 
 
 class _Version(argparse.Action):
@@ -84,9 +131,23 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("DIRBENCH_TRACEBACK"):
             traceback.print_exc()
-        sentence = str(error) if isinstance(error, (ValueError, OSError, RuntimeError)) else repr(error)
-        sys.stderr.write(f"{program()}: {sentence}\n")
+        sys.stderr.write(f"{program()}: {_sentence(error)}\n")
         return BAD_INPUT
+
+
+def _sentence(error: Exception) -> str:
+    """What the user is told: an error's own sentence, and for the system's errors the file and what to do."""
+    if isinstance(error, OSError) and error.errno is not None:
+        file = error.filename2 or error.filename
+        where = f"{file}: " if file else ""
+        way = "choose another place, or mend this one"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            way = ("free some space (`store clean` drops what was not used for longest), or choose another place; "
+                   "finished work is kept")
+        return f"{where}{error.strerror}; {way}"
+    if isinstance(error, SafetensorError):  # safetensors writes and reads by itself, and says so in its own way
+        return f"a file could not be read or written ({error}); choose another place, or mend this one"
+    return str(error) if isinstance(error, (ValueError, OSError, RuntimeError)) else repr(error)
 
 
 def _at_home(args: argparse.Namespace) -> argparse.Namespace:

@@ -29,6 +29,8 @@ def inspect(args: argparse.Namespace) -> int:
     from benchmarks.checkpoints import read_checkpoint
     from benchmarks.checkpoints.tools import describe, samples, save_sheet
     from benchmarks.generators.families import build
+    if args.sheet and args.sheet.suffix != ".png":
+        raise ValueError(f"--sheet {args.sheet}: expected a name ending in .png")
     if args.sheet and args.samples < 1:
         raise ValueError(f"--samples {args.samples}: expected a positive number")
     checkpoint = read_checkpoint(args.file, args.key)

@@ -73,16 +73,18 @@ def new(args: argparse.Namespace) -> int:
 def _check_name(kind: str, name: str, stem: str, cls: str) -> None:
     if kind == "suite":
         check_name(name, kind)
-        return
-    faults = name_faults(name, kind, ("core", "all"))
-    if faults:
+    elif faults := name_faults(name, kind, ("core", "all")):
         raise ConfigError(f"NAME: {faults[0]}")
+    known = {"method": list(registry.load_all()[0]), "metric": list(metric_registry.load_all()[0]),
+             "suite": config.names(config.SUITES), "generator": []}[kind]
+    taken = [other for other in known if other.casefold() == name.casefold()]
+    if taken:  # some file systems take names that differ in capitals for one
+        raise ConfigError(f'NAME: there is a {kind} called "{taken[0]}" already')
+    if kind == "suite":
+        return
     if not stem.isidentifier() or keyword.iskeyword(stem) or not cls.isidentifier() or stem.startswith("_"):
         raise ConfigError(f'NAME: "{name}" cannot name a Python file and a class: begin with a letter, and use no word '
                           "of the language")
-    known = {"method": registry, "metric": metric_registry}.get(kind)
-    if known is not None and name in known.load_all()[0]:
-        raise ConfigError(f'NAME: there is a {kind} called "{name}" already')
     if kind == "generator" and importlib.util.find_spec(stem) is not None:
         raise ConfigError(f'NAME: there is a Python module called "{stem}" already, which would be imported instead')
 

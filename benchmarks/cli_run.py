@@ -16,6 +16,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmarks import config, run_folder
+from benchmarks.arguments import words
 from benchmarks.command import program
 from benchmarks.config import ConfigError, Entry
 from benchmarks.job import Job
@@ -28,10 +29,6 @@ from results.locks import lock
 from results.stored_run import read_run
 
 
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(text.replace(",", " ").split()))
-
-
 # -- run ------------------------------------------------------------------------------------------------------
 def add_run(commands) -> None:
     """``run``: the main job."""
@@ -39,11 +36,11 @@ def add_run(commands) -> None:
     p.add_argument("--suite", required=True, metavar="NAME", help="a suite's name (see `list`) or a YAML file")
     p.add_argument("--profile", metavar="NAME", help="sizes: smoke, mini or paper, or a YAML file (default: mini)",
                    default="mini")
-    p.add_argument("--methods", type=_words, metavar="A,B",
+    p.add_argument("--methods", type=words, metavar="A,B",
                    help="these methods instead of the suite's; or `core`, or `all`")
-    p.add_argument("--metrics", type=_words, metavar="A,B", help="these metrics instead of the suite's")
+    p.add_argument("--metrics", type=words, metavar="A,B", help="these metrics instead of the suite's")
     p.add_argument("--pairs", choices=("reference", "all"), help="pairs that paired methods are trained on")
-    p.add_argument("--seeds", type=_words, metavar="0,1,2", help="seeds instead of the profile's")
+    p.add_argument("--seeds", type=words, metavar="0,1,2", help="seeds instead of the profile's")
     p.add_argument("--zoo", metavar="ZOO", help="other generators of the same names: a zoo's name, folder or YAML file")
     p.add_argument("--oracle", metavar="FILE", help="score with this oracle (a file of `train-oracle`, or a shipped "
                    "one's name); none: find and draw directions only")
@@ -84,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only:
         chosen = fnmatch.filter(ids, args.only.replace("[", "[[]"))  # brackets are around variants
         if not chosen:
-            raise ConfigError(f'--only "{args.only}" matches no cell; ids look like {ids[-1]}')
+            wider = f"*{args.only.strip('*')}*"
+            hint = f' (did you mean "{wider}"?)' if fnmatch.filter(ids, wider.replace("[", "[[]")) else ""
+            raise ConfigError(f'--only "{args.only}" matches no cell{hint}; ids look like {ids[-1]}')
         ids = plan.closure(chosen)
     _print_plan(job, plan, ids)
     if args.dry_run:

@@ -6,6 +6,10 @@ import argparse
 import re
 from pathlib import Path
 
+from results import places
+
+NO_PARTS = "it has no locks/ and work/"
+NOT_THERE = "there is no such folder"
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -23,7 +27,7 @@ def add_store(commands) -> None:
 
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text)
-    if not found:
+    if not found or not (found[2] or text == "0"):  # 20 for 20G would empty the store
         raise argparse.ArgumentTypeError(f"{text!r} is no size; expected a number and a unit, such as 500M or 20G")
     return round(float(found[1]) * _UNITS[found[2]])
 
@@ -33,8 +37,19 @@ def store(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from results import garbage
-    from results.store import Store
-    where = Store(args.store)
+    from results.store import PRIVATE, Store
+    if args.action == "clean" and args.unused_for is None and args.limit is None:
+        raise ValueError("store clean: say what to keep: --unused-for DAYS, --limit SIZE, or both")
+    if args.unused_for is not None and not args.unused_for >= 0:
+        raise ValueError(f"store clean: --unused-for {args.unused_for:g}: expected a number of days from 0")
+    root = places.store(args.store)
+    if not root.exists() and args.store is None:
+        print(f"store: {root} is not there yet; the first run makes it")
+        return 0
+    if not all((root / name).is_dir() for name in PRIVATE):
+        raise ValueError(f"{root} is no artifact store: {NO_PARTS if root.is_dir() else NOT_THERE}; give "
+                         f"the folder that runs were given as --store or {places.STORE_VARIABLE}")
+    where = Store(root)
     if args.action == "list":
         rows = garbage.summary(garbage.artifacts(where))
         rows.append(("all", sum(r[1] for r in rows), sum(r[2] for r in rows)))
@@ -42,10 +57,6 @@ def store(args: argparse.Namespace) -> int:
         print(tabulate([(kind, count, f"{size / 1e6:,.1f}") for kind, count, size in rows],
                        headers=("kind", "artifacts", "MB"), colalign=("left", "right", "right")))
         return 0
-    if args.unused_for is None and args.limit is None:
-        raise ValueError("store clean: say what to keep: --unused-for DAYS, --limit SIZE, or both")
-    if args.unused_for is not None and not args.unused_for >= 0:
-        raise ValueError(f"store clean: --unused-for {args.unused_for:g}: expected a number of days from 0")
     removed, leftovers = garbage.collect(where, args.unused_for, args.limit, args.dry_run)
     print(f"{'would remove' if args.dry_run else 'removed'} {len(removed)} artifacts of "
           f"{sum(a.size for a in removed) / 1e6:,.1f} MB, and {leftovers / 1e6:,.1f} MB that stopped processes left")

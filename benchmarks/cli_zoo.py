@@ -8,8 +8,10 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.names import check_name
+from methods.registry import did_you_mean
 
 RENDERED = ("scorer", "teacher")
 
@@ -53,8 +55,11 @@ def zoo_check(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a GAN is unfit."""
     from benchmarks.generators.zoo import load_zoo
     from benchmarks.zoo_report import check_zoo
+    if args.samples < 2:
+        raise ValueError(f"zoo check: --samples {args.samples}: expected a whole number from 2")
     zoo = load_zoo(args.zoo)
     if zoo.name == "mini":
+        _refuse_unused(args, "zoo check, on rendered faces", data=None, crop="centre", oracle=None)
         return check_zoo(args.zoo, args.samples, args.out)
     if args.data is None:
         raise ValueError(f"zoo check: {zoo.title} was not trained on rendered faces: say with --data where its CelebA "
@@ -77,6 +82,18 @@ def _add_data(p) -> None:
     p.add_argument("--crop", choices=("centre", "face"), default="centre", help="celeba: 178x178 pixels, or the "
                    "128x128 of Progressive GAN's CelebA")
     p.add_argument("--cache", type=Path, default=Path(".training/images"), metavar="DIR", help="decoded images")
+
+
+def _refuse_unused(args: argparse.Namespace, what: str, **defaults: object) -> None:
+    """Options that ``what`` does not read must be left at their default: whoever gave one believes that it counts."""
+    unused = [f"--{name.replace('_', '-')}" for name, default in defaults.items() if getattr(args, name) != default]
+    if unused:
+        raise ValueError(f"{what}: {' and '.join(unused)} would not be used here; leave such options out")
+
+
+def _check_range(command: str, option: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{command}: {option} {value}: expected a number from {least} to {most}")
 
 
 def _data(args: argparse.Namespace, command: str) -> Path:
@@ -110,11 +127,20 @@ def train_zoo(args: argparse.Namespace) -> int:
     until = args.images
     if until is not None and until < 1:
         raise ValueError(f"train-zoo {args.zoo}: --images is {until}, expected at least 1")
+    if args.workers < 1:
+        raise ValueError(f"train-zoo {args.zoo}: --workers {args.workers}: expected a whole number from 1")
+    unused: dict[str, dict[str, Any]] = {"mini": {"data": None, "resolution": None, "crop": "centre"}, "celeba": {},
+                                         "sngan": {"only": None, "workers": 1, "crop": "centre"}}
+    _refuse_unused(args, f"train-zoo {args.zoo}", **unused[args.zoo])
     if args.zoo == "sngan":
         return _train_sngan(args, until)
+    from benchmarks.data.subsets import SUBSETS
     from benchmarks.training import data_zoo
     from benchmarks.training.zoo_training import MINI_IMAGES
     from benchmarks.training.zoo_training import train_zoo as train
+    for name in args.only or ():
+        if name not in SUBSETS:
+            raise ValueError(f"train-zoo {args.zoo}: --only: {did_you_mean('GAN', name, list(SUBSETS))}")
     if args.zoo == "mini":
         with joined(args.device) as group:
             train(args.only, until or MINI_IMAGES, args.out, group.device, args.workers, group=group)
@@ -159,15 +185,11 @@ def add_train_oracle(commands) -> None:
     p.set_defaults(function=train_oracle)
 
 
-def _refuse_unused(args: argparse.Namespace) -> None:
-    """What this oracle would not read is refused: whoever gave it believes that it counts."""
-    given = {"--attributes": args.attributes is not None and args.oracle != "folder",
-             "--crop": args.crop != "centre" and args.oracle != "celeba",
-             "--data": args.data is not None and args.oracle in RENDERED}
-    unused = [name for name, is_unused in given.items() if is_unused]
-    if unused:
-        raise ValueError(f"train-oracle {args.oracle}: {' and '.join(unused)} would not be used; --attributes is for "
-                         "folder, --crop for celeba, --data for both. Leave it out")
+_RENDERED_UNUSED = {"data": None, "resolution": None, "crop": "centre", "attributes": None, "name": None,
+                    "network": "resnet50", "epochs": 10, "seed": 101, "readable_from": 0.0}
+UNUSED: dict[str, dict[str, Any]] = {"scorer": _RENDERED_UNUSED, "teacher": _RENDERED_UNUSED,
+                                     "celeba": {"attributes": None}, "folder": {"crop": "centre"}}
+"""What a kind of oracle does not read, and the default that says that it was not asked for."""
 
 
 @notes_as_sentences()
@@ -175,7 +197,11 @@ def train_oracle(args: argparse.Namespace) -> int:
     """Trains one oracle and prints its path."""
     from benchmarks.arguments import usable_device
     from oracles.training import train_oracle as train
-    _refuse_unused(args)
+    command = f"train-oracle {args.oracle}"
+    _refuse_unused(args, command, **UNUSED[args.oracle])
+    _check_range(command, "--epochs", args.epochs, 1, 10**6)
+    _check_range(command, "--seed", args.seed, 0, 2**32 - 1)
+    _check_range(command, "--readable-from", args.readable_from, 0, 1)
     args.device = usable_device(args.device)
     if args.oracle in RENDERED:
         print(train(args.oracle, args.out))

@@ -264,6 +264,8 @@ def names(folder: Path) -> list[str]:
 def _find(name: str, folder: Path, what: str) -> Path:
     path, known = Path(name), names(folder)
     if path.suffix.lower() in (".yaml", ".yml"):
+        if path.is_dir():
+            raise ConfigError(f"{what} file {path} is a folder; name the YAML file itself")
         if not path.is_file():
             hint = f'; the one that comes with the project is called by its name alone, "{path.stem}"'
             raise ConfigError(f"{what} file {path} does not exist{hint if path.stem in known else ''}")

@@ -66,7 +66,8 @@ class Evaluator:
             inputs = GeneratorInputs(generator, directions, latents, self.job.suite.alpha, context)
             chosen = self.metrics[metric]
             chosen.images(len(directions), len(latents))  # fails here, and not in the plan
-            arrays: dict[str, Any] = _arrays(chosen.measure(inputs))
+            with self.bench.lent(type(chosen), metric, (gan,)):
+                arrays: dict[str, Any] = _arrays(chosen.measure(inputs))
             np.savez(folder / "measured.npz", **arrays)
 
         with np.load(self.bench.store.make(step, build) / "measured.npz", allow_pickle=False) as file:

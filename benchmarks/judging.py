@@ -24,7 +24,7 @@ def open_zoo(suite: Suite) -> Zoo:
 def fit_profile(profile: Profile, suite: Suite) -> Profile:
     """``profile`` for ``suite`` as its file has it: a choice of GANs stays with the zoo that its names are of.
 
-    It is left out, too, where the suite has not all of them.
+    It is left out, too, where the suite has not all of them. Raises ConfigError for a name that this zoo has not.
     """
     if profile.gans is None:
         return profile
@@ -32,6 +32,9 @@ def fit_profile(profile: Profile, suite: Suite) -> Profile:
         own = suite.zoo == profile.zoo or open_zoo(suite).name == profile.zoo
     except ZooError:  # said where the zoo is needed: another may be asked for in its place
         own = False
+    for gan in profile.gans if own and not suite.generators else ():
+        if gan not in (names := open_zoo(suite).names):
+            raise ConfigError(f"profile {profile.profile}: gans: {did_you_mean('GAN', gan, list(names))}")
     own = own and set(profile.gans) <= set(suite.gans)
     return profile if own else profile.model_copy(update={"gans": None})
 

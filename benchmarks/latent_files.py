@@ -38,6 +38,8 @@ def read_latents(path: Path) -> Tensor:
             array = _the_one(path, load_torch(path)) if is_torch_zip(path) else _from_npz(path)
         elif start[:1] == b"\x80":
             array = _the_one(path, load_torch(path))
+        elif not start.startswith(b"\x93NUMPY"):
+            raise ValueError(f"{path} is no array of latents (it begins with {start[:8]!r}); {EXPECTED}")
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a declared size costs nothing
     except CheckpointError as error:

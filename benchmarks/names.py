@@ -88,10 +88,10 @@ def check_names(names: Sequence[object], what: str) -> None:
 
     Alike are names that some file systems take for one: the same but for capitals, or for the Unicode form.
     """
-    wrong = [f"{_shown(name)} {why}" for name in names if isinstance(name, str) and (why := _wrong(name))]
+    wrong = [f"{_shown(name)} {why}" for name in names if isinstance(name, str) and (why := _wrong(name, PUNCTUATION))]
     if len(wrong) > 1:
         more = ", ..." * (len(wrong) > MAX_SHOWN)
-        raise ValueError(f"the {what}s' names {', '.join(wrong[:MAX_SHOWN])}{more}; {RULE}")
+        raise ValueError(f"the {what}s' names {', '.join(wrong[:MAX_SHOWN])}{more}; {_rule(PUNCTUATION)}")
     seen: dict[str, str] = {}
     for name in names:
         known = seen.setdefault(_folded(check_name(name, what)), str(name))

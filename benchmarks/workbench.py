@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmarks.generators.base import Generator
 from benchmarks.job import Job, Pair
 from benchmarks.judging import open_zoo
 from benchmarks.latents import evaluation_latents
+from benchmarks.lending import Misused, given_back
 from methods.base import Context, DirectionMethod, NotApplicable, PairedMethod
 from methods.directions import Directions
 from methods.random_directions import RandomDirections
@@ -77,6 +79,20 @@ class Workbench:
     def teacher(self) -> AttributeOracle | None:
         """The oracle that supervised methods learn from."""
         return judges.oracle(self.job.suite.teacher).to(self.job.device) if self.job.suite.teacher else None
+
+    @contextmanager
+    def lent(self, cls: type, name: str, gans: Sequence[str]) -> Iterator[None]:
+        """``gans`` are in the hands of a method or metric. Raises Misused if it changes them; they are loaded anew."""
+        marks = {gan: (self.generator(gan), self.generator(gan).fingerprint()) for gan in gans}
+        try:
+            yield
+        finally:
+            changed = [gan for gan, (generator, mark) in marks.items() if generator.fingerprint() != mark]
+            if changed:  # nobody else may see these
+                self.generator = lru_cache(2)(self._generator)
+        if changed:
+            raise Misused(f"{name} changes the weights or buffers of {' and '.join(changed)}: a generator must stay as "
+                          "it is; work on a copy (copy.deepcopy)", cls)
 
     def extractor(self, which: Extractor) -> FeatureExtractor:
         """The features that methods compare images in; only the last one asked for stays in memory."""
@@ -226,13 +242,13 @@ class Workbench:
                 density_ratio=(self.ratio(cast(Pair, gans), which, ratio_loss(method), seed)
                                if "density_ratio" in needs else None))
             generators = [self.generator(g) for g in gans]
-            with count_images(*generators) as count:
-                found: Sequence[Directions]
+            with self.lent(type(method), entry.label, gans), count_images(*generators) as count:
+                found: object
                 if method.paired:
                     found = cast(PairedMethod, method).discover_pair(generators[0], generators[1], context)
                 else:
-                    found = [cast(DirectionMethod, method).discover(generators[0], context)]
-            for side, (_, directions) in enumerate(zip(gans, found, strict=True)):
+                    found = cast(DirectionMethod, method).discover(generators[0], context)
+            for side, directions in enumerate(given_back(found, type(method), entry.label, generators)):
                 directions.save(folder / f"{side}.safetensors")  # the same weights may go by other names elsewhere
             return {"images_made": count.images}
 

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 import methods
 from methods._checks import import_fault, is_text, method_faults, name_faults, place
@@ -47,7 +48,8 @@ def did_you_mean(what: str, name: str, known: list[str]) -> str:
     >>> did_you_mean("method", "sefaa", ["random", "sefa"])
     'unknown method "sefaa". Did you mean "sefa"?'
     """
-    near = difflib.get_close_matches(name, known, 1, 0.5)
+    folded = {other.casefold(): other for other in known}
+    near = [folded[other] for other in difflib.get_close_matches(name.casefold(), folded, 1, 0.5)]
     hint = f'Did you mean "{near[0]}"?' if near else f"Known: {', '.join(known)}."
     return f'unknown {what} "{name}". {hint}'
 
@@ -197,6 +199,17 @@ def check_sizes(name: str, made: Made) -> Made:
     return made
 
 
+def as_written(cls: type[Made], params: Mapping[str, Any]) -> Made:
+    """An instance of a dataclass with ``params`` of the types that its fields say: "16", 16.0 or true are no 16.
+
+    A list may stand for a tuple and a whole number for a float, since YAML has no other way to write them.
+
+    Raises:
+        ValidationError: another type.
+    """
+    return TypeAdapter(cls).validate_json(to_json(dict(params), inf_nan_mode="constants"), strict=True)
+
+
 def build(name: str, params: dict | None = None) -> Method:
     """An instance with ``params`` over the published defaults.
 
@@ -216,7 +229,7 @@ def build(name: str, params: dict | None = None) -> Method:
 def made_of(cls: type[Made], name: str, params: Mapping[str, Any]) -> Made:
     """An instance of the dataclass ``cls``. Raises ValueError for a value of the wrong type, or for sizes below 1."""
     try:
-        return check_sizes(name, TypeAdapter(cls).validate_python(params))
+        return check_sizes(name, as_written(cls, params))
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # the class's own sentence about several of its settings together

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from metrics.base import Inapplicable, Metric, PairInputs, SingleInputs
+from methods._checks import place
+from metrics._scores import MetricError
+from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
 from metrics.responses import Responses
 
 DRAWS = 2000
@@ -125,6 +127,9 @@ def _spread_by_gan(tables: Mapping[Gans, np.ndarray], runs: Mapping[str, int]) -
 
 def _point(metric: Metric, protocol: str, inputs: SingleInputs | PairInputs) -> float:
     try:
-        return float(metric.compute(inputs, protocol, resamples=0).value)
+        score = metric.compute(inputs, protocol, resamples=0)
     except Inapplicable:
         return math.nan
+    if not isinstance(score, Score):  # a stranger's metric may return anything
+        raise MetricError(f"compute returns a {type(score).__name__}, expected a Score", place(type(metric)))
+    return float(score.value)

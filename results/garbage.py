@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 import uuid
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.locks import Timeout, lock
-from results.store import Store
+from results.store import PRIVATE, Store
 
 DAY = 86_400.0
-_PRIVATE = ("locks", "work")
 _TRASH = ".removed."
+_OURS = re.compile(r"\.removed\.[0-9a-f]{32}|\.?[0-9a-f]{40}(\..*)?|\.write-[0-9a-f]{32}|\.lock-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def artifacts(store: Store) -> list[Artifact]:
     found = []
     for made in store.root.glob("*/*/made.json"):
         folder = made.parent
-        if folder.parent.name in _PRIVATE or folder.name.startswith("."):
+        if folder.parent.name in PRIVATE or folder.name.startswith("."):
             continue
         try:
             size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
@@ -101,6 +102,8 @@ def _leftovers(store: Store, now: float) -> Iterator[Path]:
     """Half-made artifacts, half-removed ones and checkpoints that nobody has written to for a day."""
     for pattern in ("*/.*", "work/*"):
         for path in store.root.glob(pattern):
+            if not _OURS.fullmatch(path.name):  # a store may lie in a folder that has hidden files of other kinds
+                continue
             key = path.name.strip(".").split(".")[0]
             try:
                 if now - path.stat().st_mtime <= DAY:

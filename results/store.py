@@ -18,6 +18,8 @@ from results import places
 from results.code_hash import code_hash
 from results.locks import lock
 
+PRIVATE = ("locks", "work")  # folders beside the artifacts' own
+
 
 class StoreError(ValueError):
     """The store cannot be used; the message says where and why."""
@@ -83,7 +85,7 @@ class Store:
             raise StoreError(f"the store {self.root} is a file, expected a folder (or a new name); choose another with "
                              f"--store or {places.STORE_VARIABLE}")
         try:
-            for name in ("locks", "work"):
+            for name in PRIVATE:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "work" / f".write-{uuid.uuid4().hex}"
             probe.touch()
@@ -205,7 +207,11 @@ def _sha256(path: Path) -> str:
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes ``text`` to ``path`` by a rename, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:  # told with the name that the user knows
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+from safetensors import SafetensorError
 from tiny import ROOT, arguments
 
 from benchmarks.cli import main
@@ -20,7 +21,8 @@ from benchmarks.cli import main
     (["--suite", "celeba_subsets", "--seeds", "0,x"], "--seeds takes whole numbers"),
     (["--suite", "celeba_subsets", "--cell", "3/2", "--out", "x"], "--cell takes I/N"),
     (["--suite", "celeba_subsets", "--cell", "0/2"], "--cell needs --out"),
-    (["--suite", "celeba_subsets", "--only", "nothing*"], "matches no cell"),
+    (["--suite", "celeba_subsets", "--only", "nothing*"], "matches no cell; ids look like"),
+    (["--suite", "celeba_subsets", "--only", "random"], 'matches no cell (did you mean "*random*"?); ids look like'),
     (["--suite", "celeba_subsets", "--zoo", "minii"], "minii"),
     (["--suite", "celeba_subsets", "--oracle", "model.pt"], "train-oracle made ends with .safetensors"),
     (["--suite", "celeba_subsets", "--teacher", "scorr"], 'unknown oracle "scorr". Did you mean "scorer"?'),
@@ -45,6 +47,21 @@ from benchmarks.cli import main
     (["store", "clean", "--unused-for", "-1"], "expected a number of days from 0"),
     (["store", "clean", "--unused-for", "nan"], "expected a number of days from 0"),
     (["synthesize", ""], "given nothing"),
+    (["zoo", "check", "--samples", "0"], "--samples 0: expected a whole number from 2"),
+    (["zoo", "check", "--samples", "-5"], "--samples -5: expected a whole number from 2"),
+    (["zoo", "check", "--data", "x", "--oracle", "y"], "--data and --oracle would not be used here"),
+    (["train-zoo", "mini", "--only", "ful"], '--only: unknown GAN "ful". Did you mean "full"?'),
+    (["train-zoo", "mini", "--workers", "0"], "--workers 0: expected a whole number from 1"),
+    (["train-zoo", "mini", "--data", "x"], "train-zoo mini: --data would not be used here"),
+    (["train-zoo", "mini", "--resolution", "64"], "train-zoo mini: --resolution would not be used here"),
+    (["train-zoo", "sngan", "--data", "x", "--only", "full"], "train-zoo sngan: --only would not be used here"),
+    (["train-oracle", "scorer", "--out", "x", "--epochs", "3"], "train-oracle scorer: --epochs would not be used here"),
+    (["train-oracle", "teacher", "--out", "x", "--name", "../x"], "teacher: --name would not be used here"),
+    (["train-oracle", "folder", "--data", "x", "--out", "x", "--epochs", "0"], "--epochs 0: expected a number from 1"),
+    (["train-oracle", "folder", "--data", "x", "--out", "x", "--seed", "-1"], "--seed -1: expected a number from 0"),
+    (["train-oracle", "celeba", "--data", "x", "--out", "x", "--readable-from", "7"], "--readable-from 7.0: expected"),
+    (["train-oracle", "celeba", "--data", "x", "--out", "x", "--readable-from", "nan"], "--readable-from nan: expec"),
+    (["inspect-checkpoint", "x.pkl", "--sheet", "x.txt"], "--sheet x.txt: expected a name ending in .png"),
     (["show", "nowhere"], "not a run's folder"),
     (["check", "nowhere", "--against", "x.csv"], "not a run's folder"),
 ], ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "")
@@ -54,6 +71,51 @@ def test_a_mistake_is_a_sentence(args, words, capsys, tmp_path, monkeypatch):
     out, err = capsys.readouterr()
     assert words in err, err
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("args, words", [
+    (["runn"], 'unknown command "runn". Did you mean "run"?'),
+    (["zzz"], 'unknown command "zzz". Known: run, list, show'),
+    (["store", "lst"], 'unknown action "lst". Did you mean "list"?'),
+    (["new", "metod", "x"], 'unknown kind "metod". Did you mean "method"?'),
+    (["run", "--suite", "s", "--pairs", "al"], 'unknown --pairs "al". Did you mean "all"?'),
+    (["--suite", "s", "--oracel", "x"], 'run: unknown option "--oracel". Did you mean "--oracle"?'),
+    (["--suite", "s", "--seeds", "0", "1", "2"], 'run: "1 2" is too much here; a list is one word with commas'),
+    (["list", "methods"], 'list: "methods" is too much here. See run_bench.py list --help'),
+    (["--suite", "s", "--methods", "sefa", "--methods", "random"], "--methods is there twice; a list is one word"),
+    (["--suite", "s", "--workers", "two"], '--workers: "two" is no whole number.'),
+    (["synthesize", "x", "--psi", "half"], '--psi: "half" is no number.'),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_what_argparse_finds_is_said_in_our_words(args, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_profile_that_chooses_a_gan_that_its_zoo_has_not_is_refused(tmp_path, capsys):
+    """It compared all GANs of the suite instead, which is hours for a typo."""
+    args = arguments(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(path.read_text().replace("[full, no_hats]", "[full, no_hat]"))
+    assert main([*args, "--dry-run"]) == 2
+    assert 'profile tiny: gans: unknown GAN "no_hat". Did you mean "no_hats"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error, words", [
+    (OSError(28, "No space left on device", "/x/run.json"), "/x/run.json: No space left on device; free some space"),
+    (PermissionError(13, "Permission denied", "/x/y"), "/x/y: Permission denied; choose another place"),
+    (FileExistsError(17, "File exists", "/x/y"), "/x/y: File exists; choose another place"),
+    (SafetensorError("I/O error"), "a file could not be read or written (I/O error)"),
+], ids=lambda value: "" if isinstance(value, str) else type(value).__name__)
+def test_what_the_system_refuses_names_the_file_and_a_way_out(error, words, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr("benchmarks.cli_run.list_all", fail)
+    assert main(["list"]) == 2
+    err = capsys.readouterr().err
+    assert words in err and "Errno" not in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("args", [["--suite"], ["--nonsense"], ["run"], ["frobnicate"]], ids=str)

@@ -88,3 +88,40 @@ def test_the_command_lists_and_cleans(filled, capsys):
     assert [store.has(s) for s in (a, b, c)] == [False, False, True]
     with pytest.raises(SystemExit):
         main(["store", "clean", "--limit", "much"])
+
+
+@pytest.mark.parametrize("size", ["20", "0.5", "1e3", "-5", "20X"])
+def test_a_size_without_a_unit_is_refused_since_it_would_empty_the_store(size, filled, capsys):
+    store, steps = filled
+    with pytest.raises(SystemExit):
+        main(["store", "clean", "--store", str(store.root), f"--limit={size}"])
+    assert "expected a number and a unit" in capsys.readouterr().err
+    assert all(map(store.has, steps))
+
+
+@pytest.mark.parametrize("command", [["list"], ["clean", "--limit", "0"]], ids=" ".join)
+def test_a_folder_that_is_no_store_is_refused_and_left_as_it_is(command, tmp_path, capsys):
+    (tmp_path / "project" / ".git").mkdir(parents=True)
+    for place, words in (("projekt", "no such folder"), (".", "it has no locks/ and work/")):
+        assert main(["store", *command, "--store", str(tmp_path / place)]) == 2
+        assert words in capsys.readouterr().err
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == ["project", "project/.git"]
+
+
+def test_the_usual_store_need_not_be_there_yet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DIRBENCH_STORE", str(tmp_path / "later"))
+    assert main(["store", "list"]) == 0
+    assert "not there yet" in capsys.readouterr().out and not (tmp_path / "later").exists()
+
+
+def test_hidden_files_of_others_beside_a_store_are_never_collected(filled):
+    """Whoever put the store into a project's folder must not lose that project's history."""
+    store, _ = filled
+    theirs = [store.root / "project" / ".git", store.root / "project" / ".env", store.root / "work" / "thesis.tex"]
+    theirs[0].mkdir(parents=True)
+    for path in theirs[1:]:
+        path.write_text("mine")
+    for path in theirs:
+        os.utime(path, (time.time() - 9 * DAY,) * 2)
+    collect(store, days=1000)
+    assert all(path.exists() for path in theirs)

@@ -6,9 +6,10 @@ import pytest
 import metrics
 from methods.registry import UnknownName
 from metrics import registry
+from metrics._scores import MetricError
 from metrics.alignment import Alignment
 from metrics.attribute_recovery import AttributeRecovery
-from metrics.null import band, null_pairs, null_scores, null_scores_single
+from metrics.null import _point, band, null_pairs, null_scores, null_scores_single
 from metrics.s_disen import SDisen
 from metrics.statistics import recovery_chance
 from tests.made_up_responses import distinct, pair, responses, single
@@ -192,3 +193,14 @@ def test_a_file_is_all_it_takes_and_a_broken_one_harms_nobody(tmp_path, monkeypa
         "from metrics.effect import Effect\nclass Other(Effect):\n    name = 'effect'\n")
     with pytest.raises(ValueError, match=r'two metrics are named "effect": .*effect\.py and .*twice_for_a'):
         registry.load_all()
+
+
+@pytest.mark.parametrize("returned", ["good", 0.5, None], ids=str)
+def test_a_metric_that_returns_no_score_is_told_of_as_such(returned):
+    class Mine(registry.get("effect")):
+        def compute(self, inputs, protocol, resamples=200):
+            return returned
+
+    with pytest.raises(MetricError, match=f"compute returns a {type(returned).__name__}, expected a Score") as told:
+        _point(Mine(), "headline", None)
+    assert "test_metrics_null.py:" in told.value.place

@@ -47,8 +47,10 @@ def test_every_command_of_the_page_runs(command, place, monkeypatch, capsys):
     ("method", "core", "means a group"), ("method", "sefa", 'there is a method called "sefa" already'),
     ("method", "class", "cannot name a Python file"), ("metric", "3d", "cannot name a Python file"),
     ("metric", "alignment", "there is a metric called"), ("generator", "torch", "there is a Python module called"),
-    ("method", "007", "names become files"), ("suite", "a/b", "names become files"),
-    ("suite", "NA", "names become files")])
+    ("generator", "", "is given nothing"), ("method", "007", "names become files"),
+    ("method", "SeFa", 'there is a method called "sefa" already'), ("metric", "RCA", 'metric called "rca" already'),
+    ("suite", "Celeba_Subsets", 'there is a suite called "celeba_subsets" already'),
+    ("suite", "a/b", "names become files"), ("suite", "NA", "names become files")])
 def test_names_that_cannot_be(tmp_path, capsys, kind, name, words):
     assert main(["new", kind, name, "--out", str(tmp_path / "there")]) == 2
     assert words in capsys.readouterr().err

@@ -86,9 +86,26 @@ def test_typos_get_a_suggestion():
         get("zzzzzz")
 
 
-def test_values_of_the_wrong_type_are_refused():
-    with pytest.raises(ValueError, match=r"sefa: n_directions: .*'ten'"):
-        build("sefa", {"n_directions": "ten"})
+@pytest.mark.parametrize("name, key, value", [
+    ("sefa", "n_directions", "ten"), ("sefa", "n_directions", "16"), ("sefa", "n_directions", 16.0),
+    ("sefa", "n_directions", True), ("sefa", "normalize_rows", 1), ("sefa", "normalize_rows", "yes"),
+    ("latentclr", "n_steps", "300"), ("latentclr", "temperature", "0.5"),
+], ids=str)
+def test_values_of_the_wrong_type_are_refused(name, key, value):
+    """Nothing is made of them: true as a number of directions would be one, without a word."""
+    with pytest.raises(ValueError, match=rf"{name}: {key}: .*{value!r}"):
+        build(name, {key: value})
+
+
+def test_what_yaml_can_write_of_another_type_is_taken():
+    assert build("sefa", {"layers": [0, 1]}).layers == build("sefa", {"layers": (0, 1)}).layers == (0, 1)
+    assert build("latentclr", {"temperature": 1}).temperature == 1.0
+
+
+@pytest.mark.parametrize("name", ["SEFA", "Sefa", "SeFA"])
+def test_capitals_are_no_reason_to_know_nothing_near(name):
+    with pytest.raises(UnknownName, match='Did you mean "sefa"'):
+        get(name)
 
 
 def test_groups_put_the_floor_first_and_the_ceiling_last():

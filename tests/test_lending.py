@@ -1,0 +1,53 @@
+"""What a method gives back is looked at before it counts, and one that changes what it was lent fails alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import arguments
+
+from benchmarks.cli import parser
+from benchmarks.cli_run import make_job
+from benchmarks.contract.planted import PlantedGenerator
+from benchmarks.lending import Misused, given_back
+from benchmarks.workbench import Workbench
+from methods.directions import Vectors
+from methods.random_directions import RandomDirections
+
+GAN = PlantedGenerator()
+GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
+
+
+@pytest.mark.parametrize("found, gans, words", [
+    (None, [GAN], "discover returns NoneType, expected Directions"),
+    (torch.eye(3), [GAN], "discover returns Tensor, expected Directions"),
+    ([GOOD], [GAN], "discover returns list, expected Directions"),
+    (Vectors(torch.eye(GAN.latent_dim + 1), space="z"), [GAN], r"fit no latent of space z, which is \[N, "),
+    (Vectors(torch.eye(GAN.latent_dim), space="q"), [GAN], "has no latent space 'q'"),
+    (GOOD, [GAN, GAN], "discover_pair returns 1 of Vectors, expected two Directions"),
+    ((GOOD, None), [GAN, GAN], "discover_pair returns 2 of Vectors, NoneType, expected two"),
+    ((GOOD, GOOD, GOOD), [GAN, GAN], "discover_pair returns 3 of"),
+], ids=str)
+def test_what_is_not_directions_of_the_generator_is_refused_in_the_methods_name(found, gans, words):
+    with pytest.raises(Misused, match=f"mine.*{words}") as told:
+        given_back(found, RandomDirections, "mine", gans)
+    assert told.value.place.startswith("methods/random_directions.py:")
+
+
+def test_what_fits_passes():
+    assert given_back(GOOD, RandomDirections, "mine", [GAN]) == [GOOD]
+    assert given_back((GOOD, GOOD), RandomDirections, "mine", [GAN, GAN]) == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_changed_generator_is_told_and_seen_by_nobody_else(raises, tmp_path):
+    bench = Workbench(make_job(parser().parse_args(["run", *arguments(tmp_path)])))
+    mark = bench.generator("full").fingerprint()
+    error, words = (KeyError, "bug") if raises else (Misused, "changes the weights or buffers of full")
+    with pytest.raises(error, match=words), bench.lent(RandomDirections, "mine", ("full", "no_hats")):
+        next(bench.generator("full").parameters()).data.zero_()
+        if raises:
+            raise KeyError("bug")
+    assert bench.generator("full").fingerprint() == mark
+    with bench.lent(RandomDirections, "mine", ("full",)):
+        bench.generator("full").sample(2, torch.Generator().manual_seed(0))
