@@ -18,7 +18,7 @@ GAN = PlantedGenerator()
 GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
 
 
-@pytest.mark.parametrize("found, gans, words", [
+@pytest.mark.parametrize(("found", "gans", "words"), [  # ids: every worker must collect the same
     (None, [GAN], "discover returns NoneType, expected Directions"),
     (torch.eye(3), [GAN], "discover returns Tensor, expected Directions"),
     ([GOOD], [GAN], "discover returns list, expected Directions"),
@@ -27,7 +27,7 @@ GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
     (GOOD, [GAN, GAN], "discover_pair returns 1 of Vectors, expected two Directions"),
     ((GOOD, None), [GAN, GAN], "discover_pair returns 2 of Vectors, NoneType, expected two"),
     ((GOOD, GOOD, GOOD), [GAN, GAN], "discover_pair returns 3 of"),
-], ids=str)
+], ids=range(8))
 def test_what_is_not_directions_of_the_generator_is_refused_in_the_methods_name(found, gans, words):
     with pytest.raises(Misused, match=f"mine.*{words}") as told:
         given_back(found, RandomDirections, "mine", gans)
