@@ -200,4 +200,3 @@ class StyleGAN2(StyleBased):
             if name.endswith("conv1"):
                 out[name.replace("conv1", "torgb")] = self._block(name).torgb.affine(rows[:, i + 1])
         return out
-

@@ -177,4 +177,3 @@ def _check_shapes(state: State, settings: Mapping[str, Any]) -> None:
     if absent:
         raise ValueError(f"StyleGAN2 state dict: missing {absent[:4]}; only the skip architecture in the ADA layout "
                          "can be read")
-
