@@ -286,6 +286,16 @@ def test_synthesize_makes_the_golden_images(tmp_path, capsys):
     assert Image.open(tmp_path / "i.png").size == (192, 96)
 
 
+def test_one_w_plus_alone_is_one_image_and_rows_of_w_are_none(tmp_path, capsys):
+    data = golden(ADA)
+    np.save(tmp_path / "alone.npy", data["inputs"]["wplus"][0].numpy())
+    np.save(tmp_path / "w.npy", data["inputs"]["wplus"][0, :3].numpy())
+    run("synthesize", ADA_PKL, "--latents", tmp_path / "alone.npy", "--space", "w+", "--out", tmp_path / "i.npy")
+    close(torch.from_numpy(np.load(tmp_path / "i.npy")), data["outputs"]["image_wplus"][:1])
+    run("synthesize", ADA_PKL, "--latents", tmp_path / "w.npy", "--space", "w+", "--out", tmp_path / "j.npy", code=2)
+    assert "expected [N, 8, 32], or one alone, [8, 32]; for w's say --space w" in capsys.readouterr().err
+
+
 def test_synthesize_takes_a_class(tmp_path, capsys):
     data = golden(COND)
     np.save(tmp_path / "z.npy", data["inputs"]["z"].numpy())

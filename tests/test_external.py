@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.cli import main
 from benchmarks.contract.generators import CLAUSES, check_generator
 from benchmarks.contract.planted import PlantedGenerator
 from benchmarks.generators.external import External, SpecError
@@ -235,3 +237,21 @@ def test_values_of_other_kinds_are_explained(spec, key, value, words):
     path = spec()
     with pytest.raises(SpecError, match=words):
         load_external({**read_spec(path), key: value}, path.parent)
+
+
+def test_what_is_wrong_in_a_specification_is_told_with_its_line(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("# mine\ngenerator:\n  module: torch.nn:Flatten\n  latent_dim: 8\n  input_shape: 8x1\n")
+    assert main(["check-generator", str(path)]) == 2
+    assert f"{path}:5: input_shape: " in capsys.readouterr().err
+    path.write_text("module: torch.nn:Nothing\nlatent_dim: 8\n")
+    assert main(["check-generator", str(path)]) == 2
+    assert f"{path}:1: module: " in capsys.readouterr().err
+
+
+def test_a_checkpoint_in_a_specification_starts_from_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    shutil.copyfile(ROOT / "tests" / "golden" / "stylegan2_ada.pt", tmp_path / "below" / "a.pt")
+    (tmp_path / "below" / "a.yaml").write_text("checkpoint: a.pt\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_any("below/a.yaml").resolution == 32

@@ -107,6 +107,7 @@ def images_of(generator: Generator, latents: Tensor, space: str, *, psi: float |
     """float32 images [N, 3, R, R] of ``latents``, on the CPU.
 
     Args:
+        latents: of z or w [N, D], of w+ [N, L, D] or one alone, [L, D].
         psi: truncation; z is truncated when it is mapped, w and w+ are moved towards the mean w just so.
         label: the class, for a generator that has classes.
     Raises:
@@ -114,6 +115,12 @@ def images_of(generator: Generator, latents: Tensor, space: str, *, psi: float |
     """
     who = f"{generator.family} ({type(generator).__name__})"
     generator.check_space(space)
+    if space == "w+" and latents.ndim == 2:
+        if latents.shape != (generator.n_layers, generator.w_dim):
+            one = f"{generator.n_layers}, {generator.w_dim}]"
+            raise ValueError(f"latents {list(latents.shape)} are no w+ of this {who}: expected [N, {one}, or one "
+                             f"alone, [{one}; for w's say --space w")
+        latents = latents[None]
     if label is not None:
         if not 0 <= label < generator.n_classes:
             has = f"classes 0 to {generator.n_classes - 1}" if generator.n_classes else "no classes"

@@ -92,7 +92,10 @@ def load_any(spec: str) -> Generator:
     path = at_home(spec)
     if path.suffix in (".yaml", ".yml"):
         found = read_spec(path)
-        return load_external(found, path.parent) if "module" in found else load_generator(found)
+        try:
+            return load_external(found, path.parent) if "module" in found else load_generator(found)
+        except SpecError as error:
+            raise SpecError(f"{_place(path, str(error))}: {error}") from error
     if path.exists() or ":" not in spec:
         return load_generator(path)
     return load_external({"module": spec})
@@ -117,7 +120,10 @@ def import_class(name: str, folder: Path) -> type:
 
 
 def read_spec(path: Path) -> Mapping[str, Any]:
-    """The specification in a YAML file, under the key ``generator`` or alone. Raises SpecError."""
+    """The specification in a YAML file, under the key ``generator`` or alone. Raises SpecError.
+
+    A checkpoint without a module of its own is looked for in the file's folder first, then in the current one.
+    """
     try:
         data = read_yaml(path).mapping(", ".join(KEYS))
     except YamlError as error:
@@ -125,7 +131,17 @@ def read_spec(path: Path) -> Mapping[str, Any]:
     spec = data.get("generator", data)
     if not isinstance(spec, dict):
         raise SpecError(f"{path}: generator: expected keys and values ({', '.join(KEYS)}), got {spec!r}")
+    weights = spec.get("checkpoint")
+    if "module" not in spec and isinstance(weights, str) and (path.parent / at_home(weights)).exists():
+        return {**spec, "checkpoint": str(path.parent / at_home(weights))}
     return spec
+
+
+def _place(path: Path, sentence: str) -> str:
+    """``path`` and the line of the key that ``sentence`` begins with."""
+    key = sentence.partition(":")[0]
+    lines = [read_yaml(path).line(place) for place in (("generator", key), (key,))]
+    return f"{path}:{max(lines)}"
 
 
 def _fill(net: nn.Module, path: Path, key: str | None) -> None:
