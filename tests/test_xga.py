@@ -267,7 +267,8 @@ def test_common_directions_correspond_and_unique_ones_leave_the_other_distributi
     alike = nn.functional.cosine_similarity(changes[0][:4, None], changes[1][None, :4], dim=2)
     others = alike[~torch.eye(4, dtype=torch.bool)]
     assert alike.diagonal().mean() > others.mean() + 0.5  # over seeds 0.95 +- 0.065
-    assert all(score[4:].mean() < score[:4].mean() - 0.03 for score in scores)  # 0.096 +- 0.01
+    gaps = [(score[:4].mean() - score[4:].mean()) / score.std() for score in scores]  # scores' size is the judge's own
+    assert min(gaps) > 1.2  # over 24 of 12 seeds 1.74 +- 0.08; two clusters without spread have 1.94, no order 0
 
 
 def test_without_uniqueness_no_density_ratio_is_needed(planted, judges):
