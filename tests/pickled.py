@@ -33,6 +33,16 @@ def define(module: types.ModuleType, name: str, base: type = object) -> type:
     return cls
 
 
+class Call:
+    """Pickles as a call of ``function`` with ``args``."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.function, self.args = function, args
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.args
+
+
 class Persistent:
     """Pickles as a network that NVIDIA's code has written."""
 

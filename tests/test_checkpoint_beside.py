@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 import torch
-from pickled import define, modules
+from pickled import Call, define, modules
 from strangers import write_network
 
 from benchmarks.checkpoints import CheckpointError, read_checkpoint
@@ -127,16 +127,6 @@ def test_files_of_python_2(tmp_path):
     _OldTexts(stream, 2).dump({"G": {name: value.numpy() for name, value in STATE.items()}, "note": "x" * 300})
     (tmp_path / "x.pkl").write_bytes(stream.getvalue())
     is_read(tmp_path / "x.pkl")
-
-
-class Call:
-    """Pickles as a call."""
-
-    def __init__(self, function, *args):
-        self.function, self.args = function, args
-
-    def __reduce__(self):
-        return self.function, self.args
 
 
 @pytest.mark.parametrize("function, args", [

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pickled import Call
 from safetensors.torch import save
 
 from benchmarks.checkpoints import CheckpointError, read_checkpoint
@@ -94,16 +95,6 @@ def test_hostile_pickles_in_other_clothes_are_refused(path):
     refused(packed.getvalue(), "asks for", "a.pt")
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
     refused(head + raw, "asks for", "b.pt")
-
-
-class Call:
-    """Pickles as a call of ``function`` with ``args``."""
-
-    def __init__(self, function, *args):
-        self.function, self.args = function, args
-
-    def __reduce__(self):
-        return self.function, self.args
 
 
 @pytest.mark.parametrize("function, args", [
