@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.directions import Layerwise
+from dirbench.directions import Layerwise
 
 SIDE, CENTRE = 0.27406862, 0.45186276  # a normalised Gaussian of size 3 and standard deviation 1
 

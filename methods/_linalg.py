@@ -10,7 +10,8 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
-from methods.base import Context, DiscoveryError
+from dirbench.errors import DiscoveryError
+from dirbench.method import Context
 
 ROWS = 1_000  # of one product: a float32 sum over so few keeps 6 digits; the products are summed in float64
 WIDE = 2_048  # columns beyond which a covariance matrix costs more than three passes over the samples

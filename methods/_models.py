@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.directions import Conditional, Directions, Mlp, Vectors
+from dirbench.directions import Conditional, Directions, Mlp, Vectors
 
 
 def _uniform(*shape: int, fan_in: int, rng: torch.Generator) -> nn.Parameter:

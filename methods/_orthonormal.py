@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.directions import Vectors
+from dirbench.directions import Vectors
 
 
 def gram_schmidt(rows: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods._orthonormal import GramSchmidtRows
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._orthonormal import GramSchmidtRows
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 REDUCTIONS = ("mean", "max")
 IMAGE = "image"

@@ -9,12 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods.base import Context, DirectionMethod, DiscoveryError, NotApplicable
-from methods.contrafeat import FeatureContrast
-from methods.directions import Vectors
-from methods.ganspace import GANSpace
-from methods.sefa import SeFa
+from dirbench.directions import Vectors
+from dirbench.errors import DiscoveryError, NotApplicable
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods.contrafeat import FeatureContrast
+from dirbench.methods.ganspace import GANSpace
+from dirbench.methods.sefa import SeFa
 
 
 @dataclass(frozen=True)

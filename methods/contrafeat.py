@@ -9,15 +9,16 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Generator
-from methods._contrafeat_losses import MASKS, Similarity, contrast, diversity, prototype_contrast
-from methods._layer_attention import LayerAttention, Navigator
-from methods._linalg import principal_components
-from methods._sampling import latent_blocks
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod, NotApplicable
-from methods.directions import Directions
-from oracles.base import FeatureExtractor
+from dirbench.directions import Directions
+from dirbench.errors import NotApplicable
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._contrafeat_losses import MASKS, Similarity, contrast, diversity, prototype_contrast
+from dirbench.methods._layer_attention import LayerAttention, Navigator
+from dirbench.methods._linalg import principal_components
+from dirbench.oracle import FeatureExtractor
+from dirbench.sampling import latent_blocks
+from dirbench.training import frozen, loss_notes, train
 
 VARIANTS = ("binary", "prototype")
 BETAS = (0.0, 0.99)  # of Adam: the paper's appendix K and the release agree

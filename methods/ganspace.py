@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods._linalg import Components, least_squares, passes, principal_components
-from methods._sampling import latent_blocks, vector_space
-from methods.base import Context, DirectionMethod, DiscoveryError
-from methods.directions import Directions, Vectors
+from dirbench.directions import Directions, Vectors
+from dirbench.errors import DiscoveryError
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._linalg import Components, least_squares, passes, principal_components
+from dirbench.sampling import latent_blocks, vector_space
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods._penalised import Penalised, derivatives, in_chunks, reduced
+from dirbench.methods._penalised import Penalised, derivatives, in_chunks, reduced
 
 
 def hessian_penalty(second: Tensor, reduction: str = "mean") -> Tensor:

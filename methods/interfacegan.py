@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods._linalg import project_out
-from methods._sampling import latent_blocks, vector_space
-from methods.base import Context, DirectionMethod, DiscoveryError
-from methods.directions import Directions, Vectors
+from dirbench.directions import Directions, Vectors
+from dirbench.errors import DiscoveryError
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._linalg import project_out
+from dirbench.sampling import latent_blocks, vector_space
 
 FEW = 20  # samples of the rarer sign below which an attribute cannot be learned from this sample
 

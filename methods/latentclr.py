@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.generators.base import Generator
-from methods._latentclr_loss import Contrast
-from methods._models import MODELS, DirectionModel
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._latentclr_loss import Contrast
+from dirbench.methods._models import MODELS, DirectionModel
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 
 @dataclass(frozen=True)

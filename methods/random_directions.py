@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.generators.base import Generator
-from methods._sampling import vector_space
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions, Vectors
+from dirbench.directions import Directions, Vectors
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.sampling import vector_space
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.generators.base import Generator
-from methods._linalg import leading_eigenvectors
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions, Vectors
+from dirbench.directions import Directions, Vectors
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._linalg import leading_eigenvectors
 
 
 @dataclass(frozen=True)

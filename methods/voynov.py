@@ -8,19 +8,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Generator
-from methods._orthonormal import ExponentialColumns, UnitColumns, VectorModel
-from methods._reconstructors import (
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._orthonormal import ExponentialColumns, UnitColumns, VectorModel
+from dirbench.oracles.networks.reconstructors import (
     RECONSTRUCTORS,
     Reconstructor,
     build_reconstructor,
     reconstruction_loss,
     spread_shifts,
 )
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 COLUMNS: dict[str, type[VectorModel]] = {"unit": UnitColumns, "orthonormal": ExponentialColumns}
 

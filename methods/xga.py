@@ -9,16 +9,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Generator
-from methods._contrastive import divergences, many_gan_loss, unit_features
-from methods._models import LinearModel
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, PairedMethod
-from methods.directions import Directions
-from oracles.base import FeatureExtractor
-from oracles.density_ratio import LOSSES, DensityRatio, uniqueness
-from results.fingerprint import state_fingerprint
+from dirbench.directions import Directions
+from dirbench.fingerprint import state_fingerprint
+from dirbench.generator import Generator
+from dirbench.method import Context, PairedMethod
+from dirbench.methods._contrastive import divergences, many_gan_loss, unit_features
+from dirbench.methods._models import LinearModel
+from dirbench.oracle import FeatureExtractor
+from dirbench.oracles.networks.density_ratio import LOSSES, DensityRatio, uniqueness
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 LIKELY = ("some edit did not change the extractor's features at all, or the generator's activations overflowed (half "
           "precision?)")
@@ -33,7 +33,7 @@ class XGA(PairedMethod):
     Contrastive directions in an external feature space, in which edits of both generators can be compared: the first
     ``n_common`` directions attract each other across the generators (``many_gan_loss``, Sec. 3.1), the others are
     pushed to images that the other generator is unlikely to make (density ratios, Sec. 3.2). Three generators and more
-    at once (figure 8): ``methods.xga_many``. One alone (table 2): ``xga-single``.
+    at once (figure 8): ``dirbench.methods.xga_many``. One alone (table 2): ``xga-single``.
 
     Defaults are the paper's, with its release's weight decay, learning-rate decays and affine maps. As in the release
     the temperature multiplies, the denominators hold negatives only, and each step moves ``per_step`` directions,
@@ -46,7 +46,7 @@ class XGA(PairedMethod):
         unique_weight: the paper's lambda_b, of the density ratios (the release's default is 0, its scripts say 1;
             table 3 has 0, 0.1, 0.2, 0.5, 1 and 5); with 0 no density ratio is needed.
         ratio_loss: what the density ratios are trained with: ``"kliep"``; ``"log"``, the log-loss of appendix A.1; or
-            ``"log_release"``, the log-loss with its release's sign (``oracles.density_ratio.ratio_loss``).
+            ``"log_release"``, the log-loss with its release's sign (``dirbench.oracles.networks.density_ratio.ratio_loss``).
         per_step: directions with gradient in each step; None for all.
         milestones: fractions of the run at which the learning rate drops to a fifth.
     """

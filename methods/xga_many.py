@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks.generators.base import Generator
-from methods._contrastive import unit_features
-from methods.base import Context
-from methods.directions import Directions
-from methods.xga import XGA, Embedding, Ratios
-from oracles.density_ratio import DensityRatio, feature_pools, train_density_ratio
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context
+from dirbench.methods._contrastive import unit_features
+from dirbench.methods.xga import XGA, Embedding, Ratios
+from dirbench.oracles.networks.density_ratio import DensityRatio, feature_pools, train_density_ratio
 
 
 def discover_many(method: XGA, generators: Sequence[Generator], context: Context,

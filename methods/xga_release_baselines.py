@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.generators.base import Generator
-from methods._contrastive import unit_features
-from methods._models import GlobalModel
-from methods._orthonormal import gram_schmidt
-from methods._reconstructors import ResNet18, reconstruction_loss, spread_shifts
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._contrastive import unit_features
+from dirbench.methods._models import GlobalModel
+from dirbench.methods._orthonormal import gram_schmidt
+from dirbench.oracles.networks.reconstructors import ResNet18, reconstruction_loss, spread_shifts
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 Look = Callable[[Tensor], Tensor]  # latents to images
 SOURCE = "release of Olson et al., CVPR 2023, arXiv:2303.10774"

@@ -8,14 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods._contrastive import many_gan_loss
-from methods._models import LinearModel
-from methods._sampling import vector_space
-from methods._training import frozen, loss_notes, train
-from methods.base import Context, DirectionMethod
-from methods.directions import Directions
-from methods.xga import LIKELY, Embed, Embedding, draw, step_changes
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.method import Context, DirectionMethod
+from dirbench.methods._contrastive import many_gan_loss
+from dirbench.methods._models import LinearModel
+from dirbench.methods.xga import LIKELY, Embed, Embedding, draw, step_changes
+from dirbench.sampling import vector_space
+from dirbench.training import frozen, loss_notes, train
 
 
 @dataclass(frozen=True)

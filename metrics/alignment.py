@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.matching import Match, cosine
-from metrics.pair import PairCase, PairMetric
+from dirbench.matching import Match, cosine
+from dirbench.pair_metric import PairCase, PairMetric
 
 
 class Alignment(PairMetric):
@@ -13,7 +13,7 @@ class Alignment(PairMetric):
 
     For each of the ``n_common`` pairs the cosine of the two mean changes d_reference[k] and d_client[k]; the
     mean over the pairs that were asked for. A pair that cannot be made because too few directions do anything
-    aligns nothing: it adds 0. Chance is well above 0 (``metrics.null``).
+    aligns nothing: it adds 0. Chance is well above 0 (``dirbench.results.statistics.chance``).
     """
 
     name = "alignment"

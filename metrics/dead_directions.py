@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.base import Score, SingleInputs
-from metrics.single import SingleCase, SingleMetric
+from dirbench.metric import Score, SingleInputs
+from dirbench.single_metric import SingleCase, SingleMetric
 
 
 class DeadDirections(SingleMetric):

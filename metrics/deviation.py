@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.profiles import ProfileMetric, profile, released_softmax
-from metrics.responses import Responses
-from metrics.single import HEADLINE, SingleCase
+from dirbench.metrics._profiles import ProfileMetric, profile, released_softmax
+from dirbench.responses import Responses
+from dirbench.single_metric import HEADLINE, SingleCase
 
 
 class Deviation(ProfileMetric):

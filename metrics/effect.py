@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.single import SingleCase, SingleMetric
+from dirbench.single_metric import SingleCase, SingleMetric
 
 
 class Effect(SingleMetric):

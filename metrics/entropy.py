@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
-from metrics.base import Inapplicable
-from metrics.profiles import ProfileMetric, profile, released_softmax
-from metrics.responses import Responses
-from metrics.single import HEADLINE, SingleCase
+from dirbench.errors import Inapplicable
+from dirbench.metrics._profiles import ProfileMetric, profile, released_softmax
+from dirbench.responses import Responses
+from dirbench.single_metric import HEADLINE, SingleCase
 
 
 class Entropy(ProfileMetric):

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from metrics.matching import Match
-from metrics.missing_called import called
-from metrics.pair import PairCase, PairMetric, magnitude
+from dirbench.matching import Match
+from dirbench.metrics.missing_called import called
+from dirbench.pair_metric import PairCase, PairMetric, magnitude
 
 
 class FalseAlarms(PairMetric):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.matching import Match
-from metrics.pair import PairCase, PairMetric, magnitude
+from dirbench.matching import Match
+from dirbench.pair_metric import PairCase, PairMetric, magnitude
 
 
 def called(size: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.change_matrix import ChangeMatrixMetric
+from dirbench.metrics._change_matrix import ChangeMatrixMetric
 
 
 class NDiscov(ChangeMatrixMetric):

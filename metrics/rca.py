@@ -10,13 +10,17 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from methods._reconstructors import RECONSTRUCTORS, build_reconstructor, reconstruction_loss, spread_shifts
-from methods._training import frozen, train
-from methods.directions import Directions
-from metrics.base import RESAMPLES, Score
-from metrics.generator import GeneratorInputs, GeneratorMetric, Measured
-from metrics.null import Band
-from metrics.statistics import bootstrap_means, standard_interval
+from dirbench.bootstrap import bootstrap_means, standard_interval
+from dirbench.directions import Directions
+from dirbench.image_metric import GeneratorInputs, GeneratorMetric, Measured
+from dirbench.metric import RESAMPLES, Band, Score
+from dirbench.oracles.networks.reconstructors import (
+    RECONSTRUCTORS,
+    build_reconstructor,
+    reconstruction_loss,
+    spread_shifts,
+)
+from dirbench.training import frozen, train
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class RCA(GeneratorMetric):
 
     Shifts are uniform up to ``max_shift``, none nearer to zero than ``min_shift``, both in units of the suite's alpha:
     at alpha = 3 they are the published 6 and 0.5. Targets are balanced, which leaves the expectation as it was.
-    Reconstructor, loss and optimiser are the paper's (Sec. 3.3, 4), see ``methods.voynov``.
+    Reconstructor, loss and optimiser are the paper's (Sec. 3.3, 4), see ``dirbench.methods.voynov``.
 
     Args:
         reconstructor: ``"lenet"``, ``"resnet18"``, or ``"auto"``: LeNet up to 64 pixels.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.attribute_recovery import best_reciprocal_ranks
-from metrics.base import Inapplicable
-from metrics.matching import Match
-from metrics.pair import PairCase, PairMetric, magnitude
+from dirbench.errors import Inapplicable
+from dirbench.matching import Match
+from dirbench.metrics.attribute_recovery import best_reciprocal_ranks
+from dirbench.pair_metric import PairCase, PairMetric, magnitude
 
 
 class RecoverySpecificity(PairMetric):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.changes import reliability_of_moments
-from metrics.single import SingleCase, SingleMetric
+from dirbench.changes import reliability_of_moments
+from dirbench.single_metric import SingleCase, SingleMetric
 
 
 class Reliability(SingleMetric):

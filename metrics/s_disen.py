@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.base import Inapplicable
-from metrics.change_matrix import ChangeMatrixMetric
+from dirbench.errors import Inapplicable
+from dirbench.metrics._change_matrix import ChangeMatrixMetric
 
 
 class SDisen(ChangeMatrixMetric):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from oracles._checkpoints import State, read_state
-from oracles._resnet import FoldedResNet50
+from dirbench.oracles.networks.checkpoints import State, read_state
+from dirbench.oracles.networks.resnet import FoldedResNet50
 
 
 class AdvBNResNet50(FoldedResNet50):

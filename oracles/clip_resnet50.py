@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oracles._checkpoints import State, read_state
-from oracles._preprocessing import CLIP, Preprocessing, check_size
-from oracles._resnet import STRIDE, ConvNorm, outputs, stages
-from oracles.base import FeatureExtractor
-from oracles.classifier import check_images
-from results.fingerprint import state_fingerprint
+from dirbench.fingerprint import state_fingerprint
+from dirbench.oracle import FeatureExtractor
+from dirbench.oracles.networks.checkpoints import State, read_state
+from dirbench.oracles.networks.classifier import check_images
+from dirbench.oracles.networks.preprocessing import CLIP, Preprocessing, check_size
+from dirbench.oracles.networks.resnet import STRIDE, ConvNorm, outputs, stages
 
 _HEAD = 64  # channels of an attention head
 

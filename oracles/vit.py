@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from oracles._transformers import PatchTransformer
+from dirbench.oracles.networks.transformer import PatchTransformer
 
 
 class ViT(PatchTransformer):

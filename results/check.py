@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metrics.base import Metric
-from results import places
-from results.aggregate import Pair, seed_words
-from results.csv_files import CsvError, converted, read_text
-from results.rows import CONTEXT, each
-from results.settings import differences
-from results.store import write_atomically
+from dirbench import places
+from dirbench.files import write_atomically
+from dirbench.metric import Metric
+from dirbench.results.csv_files import CsvError, converted, read_text
+from dirbench.results.rows import CONTEXT, each
+from dirbench.results.settings import differences
+from dirbench.results.statistics.summary import Pair, seed_words
 
 ENTRY = ("metric", "protocol", "method", "variant", "extractor")
 CLIENTS, CONTROL = "clients", "control"
@@ -190,7 +190,7 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, typ
         metrics: {name: class with higher_is_better and bounds}.
         controls: the run's.
         other_machine: whether the reference may come from another machine.
-        settings, reference_settings: of the run and the reference (``results.settings``); None where unknown.
+        settings, reference_settings: of the run and the reference (``dirbench.results.settings``); None where unknown.
     """
     now = reference_from_rows(rows, (), controls)
     found = _contexts(now, reference)

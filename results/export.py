@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from results.latex import document, latex, latex_caption, latex_cell
-from results.store import write_atomically
-from results.tables import Table
+from dirbench.files import write_atomically
+from dirbench.results.tables.latex import document, latex, latex_caption, latex_cell
+from dirbench.results.tables.layout import Table
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from results.store import write_atomically
+from dirbench.files import write_atomically
 
 FILE = "chance.json"
 Nulls = dict[tuple[str, ...], dict[str, list]]
 
 
 def write_nulls(nulls: Mapping[tuple[str, ...], Mapping[str, list]], folder: Path) -> None:
-    """Writes {GANs: {"metric/protocol": null scores}} (see ``metrics.null``) to ``folder``/chance.json."""
+    """Writes {GANs: {"metric/protocol": null scores}} (see ``dirbench.results.statistics.chance``) to ``folder``/chance.json."""
     text = json.dumps([{"gans": list(gans), "scores": dict(scores)} for gans, scores in nulls.items()])
     write_atomically(folder / FILE, text)
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from metrics.base import Metric
-from results import aggregate, overview, plots, published, tables
-from results.export import markdown, to_markdown, write_table
-from results.rows import contexts
-from results.store import write_atomically
-from results.tables import Source, Table
+from dirbench.files import write_atomically
+from dirbench.metric import Metric
+from dirbench.results.export import markdown, to_markdown, write_table
+from dirbench.results.figures import summary as plots
+from dirbench.results.published import tables as published
+from dirbench.results.rows import contexts
+from dirbench.results.statistics import summary as aggregate
+from dirbench.results.tables import headline as overview
+from dirbench.results.tables import layout as tables
+from dirbench.results.tables.layout import Source, Table
 
 LONGEST = 150  # bytes of a file's stem: most systems take 255, and writing adds some
 REFERENCE, CONTROLS = "full", (("full", "full_b"),)
@@ -28,12 +32,12 @@ def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, prove
     are of several. Failed cells are shown, and stop nothing.
 
     Args:
-        rows: as ``results.rows`` reads them. cells: the content of ``cells.csv``; may be empty.
+        rows: as ``dirbench.results.rows`` reads them. cells: the content of ``cells.csv``; may be empty.
         provenance: facts for every caption, as text ({"commit": ..., "torch": ...}). Two keys are not shown but used:
             "reference", the GAN that paper-shaped tables compare with (default full), and "controls", pairs of GANs
             of the same data, whose second ones stay out of them (default full and full_b). A third, "chance", has
-            the null scores that ``results.nulls.read_nulls`` gives, for the bands of means.
-        metrics: {name: class}, from ``metrics.registry.load_all``.
+            the null scores that ``dirbench.results.nulls.read_nulls`` gives, for the bands of means.
+        metrics: {name: class}, from ``dirbench.metrics.registry.load_all``.
     """
     split = sources(rows, cells, provenance, metrics)
     paths = []

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from methods._checks import name_faults
-from results.csv_files import CsvError, read_text
-from results.store import write_atomically
+from dirbench.checks import name_faults
+from dirbench.files import write_atomically
+from dirbench.results.csv_files import CsvError, read_text
 
 TEXT = ("suite", "profile", "zoo", "oracle", "extractor", "metric", "protocol", "method", "variant", "reference",
         "client", "status", "reason", "config_id")
@@ -58,7 +58,7 @@ def make_rows(rows: Iterable[dict]) -> pd.DataFrame:
     [['sefa', 'full', 0.4, 'ok']]
     >>> make_rows([row | {"value": float("inf")}])
     Traceback (most recent call last):
-    results.rows.RowsError: ... an ok row has a finite value ...
+    dirbench.results.rows.RowsError: ... an ok row has a finite value ...
     """
     rows = list(rows)
     unknown = sorted({key for row in rows for key in row} - set(COLUMNS))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from results.store import write_atomically
+from dirbench.files import write_atomically
 
 PROFILE = ("latents", "ratio", "extractor", "metrics")
 DIGITS = 12  # of hashes of weights

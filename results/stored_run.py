@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from results.csv_files import converted, read_text
-from results.rows import REMAKE, read_rows
+from dirbench.results.csv_files import converted, read_text
+from dirbench.results.rows import REMAKE, read_rows
 
 FILES = ("rows.csv", "cells.csv", "run.json")
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",

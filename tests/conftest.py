@@ -7,9 +7,9 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from seeds import shift_seeds  # noqa: E402
+from helpers.seeds import shift_seeds  # noqa: E402
 
-from benchmarks.cpu import use_one_thread  # noqa: E402
+from dirbench.benchmarks.running.process import use_one_thread  # noqa: E402
 
 use_one_thread()
 

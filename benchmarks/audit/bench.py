@@ -6,24 +6,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from benchmarks.audit.inputs import Subjects
-from benchmarks.audit.pictures import Row, sheet
-from benchmarks.audit.reading import Reader
-from benchmarks.config import Entry, Extractor, Profile, Suite
-from benchmarks.generators.zoo import Zoo
-from benchmarks.job import Job, Pair
-from benchmarks.latents import evaluation_latents
-from benchmarks.workbench import SHEET_LATENTS, SHEET_STRENGTHS, Workbench
-from methods import registry
-from methods.xga import XGA
-from oracles.base import AttributeOracle
+from dirbench.benchmarks.audit.inputs import Subjects
+from dirbench.benchmarks.audit.pictures import Row, sheet
+from dirbench.benchmarks.audit.reading import Reader
+from dirbench.benchmarks.config.job import Job, Pair
+from dirbench.benchmarks.config.profile import Profile
+from dirbench.benchmarks.config.suite import Entry, Extractor, Suite
+from dirbench.benchmarks.stages.lab import SHEET_LATENTS, SHEET_STRENGTHS, Workbench
+from dirbench.benchmarks.stages.latents import evaluation_latents
+from dirbench.benchmarks.zoo.zoo import Zoo
+from dirbench.methods.xga import XGA
+from dirbench.oracle import AttributeOracle
+from dirbench.plugins import METHODS
 
 
 def make_job(pair: Pair, control: Pair | None, profile: Profile, seed: int, steps: int | None, extractor: Extractor,
              oracle: str, device: str, store: str) -> Job:
     """An audit as a suite of one method; profiles say its sizes, ``steps`` overrides the training's length."""
     entry = Entry(name="xga", params={} if steps is None else {"n_steps": steps})
-    method = cast(XGA, registry.build(entry.name, profile.methods.get(entry.name, {}) | entry.params))
+    method = cast(XGA, METHODS.build(entry.name, profile.methods.get(entry.name, {}) | entry.params))
     suite = Suite(suite="audit", version=1, title="Audit of a client against a reference", zoo="mini", oracle=oracle,
                   extractor=extractor, gans=list(pair), controls=[list(control)] if control else [],
                   reference=pair[0], pairs="reference", alpha=method.alpha, n_directions=method.n_directions,
@@ -48,7 +49,7 @@ class AuditBench(Workbench):
         """The PNG of the traversals that ``rows`` ask for."""
         entry, = self.job.suite.methods
         alpha = self.job.suite.alpha
-        step = self._step("audit-sheet", ("benchmarks.audit.pictures", "benchmarks.latents",
+        step = self._step("audit-sheet", ("dirbench.benchmarks.audit.pictures", "dirbench.benchmarks.stages.latents",
                                           *map(self._generator_module, pair)),
                           len(rows) * SHEET_LATENTS * len(SHEET_STRENGTHS), latents=SHEET_LATENTS, seed=seed,
                           directions=self.directions_step(entry, pair, seed).key, strengths=SHEET_STRENGTHS,

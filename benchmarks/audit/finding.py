@@ -14,17 +14,19 @@ from typing import cast
 
 import numpy as np
 
-from metrics.alignment import Alignment
-from metrics.base import Inapplicable, PairInputs, SingleInputs
-from metrics.changes import reliability
-from metrics.dead_directions import DeadDirections
-from metrics.effect import Effect
-from metrics.false_alarms import FalseAlarms
-from metrics.matching import Match, cosine, cosine_matrix, match
-from metrics.null import band, null_pairs, null_scores, null_scores_single
-from metrics.pair import PairCase, Side, magnitude
-from metrics.reliability import Reliability
-from metrics.responses import Responses
+from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
+from dirbench.changes import reliability
+from dirbench.errors import Inapplicable
+from dirbench.matching import Match, cosine, cosine_matrix, match
+from dirbench.metric import PairInputs, SingleInputs
+from dirbench.metrics.alignment import Alignment
+from dirbench.metrics.dead_directions import DeadDirections
+from dirbench.metrics.effect import Effect
+from dirbench.metrics.false_alarms import FalseAlarms
+from dirbench.metrics.reliability import Reliability
+from dirbench.pair_metric import PairCase, Side, magnitude
+from dirbench.responses import Responses
+from dirbench.results.statistics.chance import band
 
 TOP = 4  # attributes named for a direction
 INDEX = "index"  # the protocol: directions of a paired method correspond by their number
@@ -171,7 +173,7 @@ def beyond_chance(view: View, banks: tuple[Sequence[Responses], Sequence[Respons
 
 
 def scores(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]], resamples: int) -> list[dict]:
-    """The suite's scores of this pair with what random directions get from the same protocol (``metrics.null``)."""
+    """The suite's scores of this pair with what random directions get from the same protocol (``dirbench.results.statistics.chance``)."""
     rows = [_pair_row(Alignment(), view, banks, resamples, "alignment of common pairs", "both")]
     if view.named:
         rows += [_pair_row(FalseAlarms(), view, banks, resamples, "attributes called missing", "reference"),

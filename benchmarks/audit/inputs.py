@@ -9,15 +9,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.arguments import at_home
-from benchmarks.checkpoints import CheckpointError
-from benchmarks.checkpoints.reading import sha256_of
-from benchmarks.generators.base import Generator
-from benchmarks.generators.external_spec import read_spec
-from benchmarks.generators.zoo import MANIFEST, NAMED, Zoo, load_zoo
-from oracles import registry as judges
-from oracles.base import AttributeOracle
-from oracles.classifier import AttributeClassifier
+from dirbench.benchmarks.checkpoints import CheckpointError
+from dirbench.benchmarks.checkpoints.reading import sha256_of
+from dirbench.benchmarks.generators.external_spec import read_spec
+from dirbench.benchmarks.zoo.zoo import MANIFEST, NAMED, Zoo, load_zoo
+from dirbench.files import at_home
+from dirbench.generator import Generator
+from dirbench.oracle import AttributeOracle
+from dirbench.oracles.networks.classifier import ORACLES, AttributeClassifier, load_oracle
 
 ALONE = "generator"  # what a generator that was brought along is called in a zoo of its own
 SAME_DATA = ("full", "full_b")  # GANs of one zoo that were trained on the same data
@@ -180,12 +179,12 @@ def find_judge(asked: str | None, subjects: Sequence[Subject]) -> Judge:
     if asked == "none":
         return Judge("none", None, "none was wanted")
     if asked is None:
-        told = {one.oracle or (judges.ORACLES[0] if one.zoo in NAMED else None) for one in subjects}
+        told = {one.oracle or (ORACLES[0] if one.zoo in NAMED else None) for one in subjects}
         asked = told.pop() if len(told) == 1 else None
     if asked is None:
         return Judge("", None, "none was named, and the shipped ones read the mini zoo's rendered faces only; "
                      "`--oracle FILE` names one that `train-oracle` made for images like these")
-    oracle, shipped = judges.oracle(asked), asked in judges.ORACLES
+    oracle, shipped = load_oracle(asked), asked in ORACLES
     data = "mini zoo (rendered faces)" if shipped else str(oracle.card.get("training", {}).get("data", "unsaid data"))
     return Judge(asked if shipped else Path(asked).name, *_suitable(oracle, asked, shipped, subjects), data=data)
 

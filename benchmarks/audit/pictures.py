@@ -9,9 +9,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from benchmarks.generators.base import Generator
-from methods.directions import Directions
-from results.sheets import FAINT, GAP, INK, MARGIN, PAPER, TEXT, _font, _traverse
+from dirbench.directions import Directions
+from dirbench.generator import Generator
+from dirbench.results.figures.sheets import FAINT, GAP, INK, MARGIN, PAPER, TEXT, _font, _traverse
 
 SIDE = 96  # of every tile
 

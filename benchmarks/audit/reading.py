@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from oracles.base import AttributeOracle, FeatureExtractor
-from results.code_hash import code_hash
-from results.fingerprint import state_fingerprint
+from dirbench.fingerprint import state_fingerprint
+from dirbench.oracle import AttributeOracle, FeatureExtractor
+from dirbench.results.artifacts.code_hash import code_hash
 
 AXES = 128
 

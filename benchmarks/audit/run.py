@@ -10,19 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import run_folder
-from benchmarks.audit import finding
-from benchmarks.audit.bench import AuditBench, make_job
-from benchmarks.audit.finding import View
-from benchmarks.audit.folder import RECORD, audit_folder
-from benchmarks.audit.inputs import Subject, Subjects, default_control, find_judge, find_subject
-from benchmarks.audit.page import page
-from benchmarks.audit.pictures import Row
-from benchmarks.config import Extractor, Profile
-from benchmarks.job import Pair
-from benchmarks.scoring import ABSENT, VARIES
-from metrics.responses import Responses
-from results.store import write_atomically
+from dirbench.benchmarks.audit import finding
+from dirbench.benchmarks.audit.bench import AuditBench, make_job
+from dirbench.benchmarks.audit.finding import View
+from dirbench.benchmarks.audit.folder import RECORD, audit_folder
+from dirbench.benchmarks.audit.inputs import Subject, Subjects, default_control, find_judge, find_subject
+from dirbench.benchmarks.audit.page import page
+from dirbench.benchmarks.audit.pictures import Row
+from dirbench.benchmarks.config.job import Pair
+from dirbench.benchmarks.config.profile import Profile
+from dirbench.benchmarks.config.suite import Extractor
+from dirbench.benchmarks.running import folder as run_folder
+from dirbench.benchmarks.stages.score import ABSENT, VARIES
+from dirbench.files import write_atomically
+from dirbench.responses import Responses
 
 KINDS = ("common", "missing", "novel")
 Say = Callable[[str], None]

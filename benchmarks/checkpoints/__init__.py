@@ -1,6 +1,6 @@
 """Reading generators' checkpoints without running a byte of code from them."""
 
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.reading import Checkpoint, read_checkpoint
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.reading import Checkpoint, read_checkpoint
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint"]

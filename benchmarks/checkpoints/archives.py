@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
 
 ENDINGS = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar", ".bin", ".safetensors")
 STARTS = (b"PK\3\4", b"\x80")  # of a torch file and of a pickle, whatever its name

@@ -14,10 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.checkpoints import pickles
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.machine import Opaque
-from benchmarks.checkpoints.naming import AVERAGED, GENERATOR, PART, USUAL, order, rank_of, words
+from dirbench.benchmarks.checkpoints import pickles
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.machine import Opaque
+from dirbench.benchmarks.checkpoints.naming import AVERAGED, GENERATOR, PART, USUAL, order, rank_of, words
 
 LAYERS_PUT_IN = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.",
                  "_original_module.")  # of torch.compile, FSDP and Lightning's Fabric

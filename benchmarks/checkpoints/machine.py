@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
 
 MAX_STEPS = 2_000_000  # opcodes; a snapshot of the largest public StyleGAN has about 10^5
 MAX_COPIED = 2_000_000  # items that calls may copy out of containers, all together

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from benchmarks.checkpoints import pickles
-from benchmarks.checkpoints.machine import Opaque
+from dirbench.benchmarks.checkpoints import pickles
+from dirbench.benchmarks.checkpoints.machine import Opaque
 
 
 def _set(text: str) -> frozenset[str]:

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.checkpoints import rebuild
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.machine import Machine, Opaque, Table
-from benchmarks.checkpoints.rebuild import NumpyArray, NumpyType
+from dirbench.benchmarks.checkpoints import rebuild
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.machine import Machine, Opaque, Table
+from dirbench.benchmarks.checkpoints.rebuild import NumpyArray, NumpyType
 
 MAX_DEPTH, MAX_TENSORS, MAX_NAME, MAX_PLAIN = 50, 100_000, 200, 1000
 PARTS = ("_parameters", "_buffers", "_modules")

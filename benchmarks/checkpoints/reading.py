@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from benchmarks.checkpoints import archives, pickles, torch_files
-from benchmarks.checkpoints.choosing import Found, choose
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.machine import Opaque
+from dirbench.benchmarks.checkpoints import archives, pickles, torch_files
+from dirbench.benchmarks.checkpoints.choosing import Found, choose
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.machine import Opaque
 
 NVIDIA, TORCH, SAFETENSORS, PICKLE = "NVIDIA network snapshot", "torch", "safetensors", "pickle"
 BESIDE = "extras."  # tensors beside the state, in a file that `convert` wrote
@@ -63,7 +63,7 @@ def read_checkpoint(path: Path | str, key: str | None = None, names: Iterable[st
     """The generator in a ``.pkl``, ``.pt``, ``.pth`` or ``.safetensors`` file, or in a zip or tar around one.
 
     Its first bytes say what it is, not its name. No code of the file is run or imported, whatever it asks for; which
-    network of it is the generator, :mod:`benchmarks.checkpoints.choosing` says.
+    network of it is the generator, :mod:`dirbench.benchmarks.checkpoints.choosing` says.
 
     Args:
         key: the place of the network, where the file does not make it clear: ``"a.b"``, of keys and prefixes of names.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.machine import MAX_STEPS, Global, Machine, Opaque, Table, plain_key
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.machine import MAX_STEPS, Global, Machine, Opaque, Table, plain_key
 
 DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,

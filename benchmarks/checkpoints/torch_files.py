@@ -13,11 +13,11 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchmarks.checkpoints import pickles, rebuild
-from benchmarks.checkpoints.archives import check_names
-from benchmarks.checkpoints.errors import CheckpointError
-from benchmarks.checkpoints.machine import Machine, Opaque
-from benchmarks.checkpoints.rebuild import Storage
+from dirbench.benchmarks.checkpoints import pickles, rebuild
+from dirbench.benchmarks.checkpoints.archives import check_names
+from dirbench.benchmarks.checkpoints.errors import CheckpointError
+from dirbench.benchmarks.checkpoints.machine import Machine, Opaque
+from dirbench.benchmarks.checkpoints.rebuild import Storage
 
 MAX_PICKLE = 1 << 28  # bytes of a torch archive's data.pkl, which holds names and shapes only
 LOCAL_HEADER = 30  # bytes before the name of a member of a zip archive

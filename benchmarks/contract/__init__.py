@@ -1,5 +1,5 @@
 """What every generator and every method must do, as checks that the tests and the command line both run."""
 
-from benchmarks.contract.report import Fault, Finding
+from dirbench.benchmarks.contract.report import Fault, Finding
 
 __all__ = ["Fault", "Finding"]

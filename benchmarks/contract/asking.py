@@ -8,10 +8,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from benchmarks.contract.report import Fault, Unusable
-from benchmarks.failures import one_line, where
-from benchmarks.generators.base import Generator
-from methods.base import NotApplicable
+from dirbench.benchmarks.contract.report import Fault, Unusable
+from dirbench.benchmarks.running.failures import where
+from dirbench.errors import NotApplicable, one_line
+from dirbench.generator import Generator
 
 N = 3
 Answer = TypeVar("Answer")

@@ -10,12 +10,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchmarks.contract.planted import DIM, PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
-from benchmarks.contract.report import demand
-from benchmarks.counting import count_images
-from methods.base import Context, DirectionMethod, PairedMethod
-from methods.directions import Directions
-from methods.registry import Method
+from dirbench.benchmarks.contract.report import demand
+from dirbench.benchmarks.generators.counting import count_images
+from dirbench.benchmarks.generators.planted import (
+    DIM,
+    PlantedExtractor,
+    PlantedGenerator,
+    PlantedOracle,
+    planted_ratio,
+)
+from dirbench.directions import Directions
+from dirbench.method import Context, DirectionMethod, PairedMethod
+from dirbench.plugins import Method
 
 K = 6
 FEW_STEPS = 8  # of a training, where how well it ends does not matter

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contract.report import Fault
-from methods._checks import import_fault, place
-from methods.registry import Faults, sort_classes
+from dirbench.benchmarks.contract.report import Fault
+from dirbench.checks import place
+from dirbench.errors import import_fault
+from dirbench.plugins import Faults, sort_classes
 
 
 def classes_of(path: Path, bases: tuple[type, ...], what: str, faults: Faults) -> tuple[

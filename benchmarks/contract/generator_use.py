@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.contract.asking import activation_of, ask, images_of, latents_of
-from benchmarks.contract.report import Fault, demand
-from benchmarks.generators.base import Generator
-from methods.base import Context, DiscoveryError, NotApplicable
-from methods.ganspace import GANSpace
-from methods.latentclr import LatentCLR
-from methods.sefa import SeFa
+from dirbench.benchmarks.contract.asking import activation_of, ask, images_of, latents_of
+from dirbench.benchmarks.contract.report import Fault, demand
+from dirbench.errors import DiscoveryError, NotApplicable
+from dirbench.generator import Generator
+from dirbench.method import Context
+from dirbench.methods.ganspace import GANSpace
+from dirbench.methods.latentclr import LatentCLR
+from dirbench.methods.sefa import SeFa
 
 SAME = 2e-5  # of the largest number: what another batch size may change
 

@@ -15,13 +15,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from benchmarks.contract import generator_use, reading
-from benchmarks.contract.asking import N, activation_of, ask, images_of, latents_of
-from benchmarks.contract.generator_use import SAME, refuses, share
-from benchmarks.contract.report import Fault, Finding, demand, run_checks
-from benchmarks.failures import where
-from benchmarks.generators.base import Generator, Labelled
-from methods.base import NotApplicable
+from dirbench.benchmarks.contract import generator_use, reading
+from dirbench.benchmarks.contract.asking import N, activation_of, ask, images_of, latents_of
+from dirbench.benchmarks.contract.generator_use import SAME, refuses, share
+from dirbench.benchmarks.contract.report import Fault, Finding, demand, run_checks
+from dirbench.benchmarks.running.failures import where
+from dirbench.errors import NotApplicable
+from dirbench.generator import Generator, Labelled
 
 HALF_GREY = 0.02  # a standard deviation below it, in [-1, 1], is one flat colour
 LARGE = 64  # pixels; beyond them the clauses in LONG take minutes

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contract.case import Case, gap
-from benchmarks.contract.planted import PlantedGenerator, recovery
-from benchmarks.contract.report import LeftOut, demand
-from methods import _training
-from methods.base import Context, NotApplicable
-from methods.random_directions import RandomDirections
+from dirbench import training as _training
+from dirbench.benchmarks.contract.case import Case, gap
+from dirbench.benchmarks.contract.report import LeftOut, demand
+from dirbench.benchmarks.generators.planted import PlantedGenerator, recovery
+from dirbench.errors import NotApplicable
+from dirbench.method import Context
+from dirbench.methods.random_directions import RandomDirections
 
 SOME_STEPS = 30  # enough for a loss to fall
 
@@ -44,7 +45,7 @@ def resumes_to_the_same_answer(case: Case) -> None:
                 stopped = False
             demand(stopped, "a KeyboardInterrupt in the middle of its training does not stop it")
             demand(checkpoint.exists(), "half of the training is lost on an interruption: save to context.checkpoint, "
-                   "as methods/_training.py does")
+                   "as dirbench/training.py does")
             told: list[int] = []
             answer = case.discover(checkpoint=checkpoint, progress=lambda done, total: told.append(done))
             demand(told and told[0] > 0, "with half of the training in context.checkpoint it starts again at step 0")

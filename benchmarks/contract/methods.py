@@ -18,13 +18,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from benchmarks.contract import learning
-from benchmarks.contract.case import JUDGES, Case, gap, moves
-from benchmarks.contract.planted import DIM, PlantedGenerator
-from benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
-from methods.base import DiscoveryError, NotApplicable
-from methods.directions import Directions, Vectors
-from methods.registry import Method
+from dirbench.benchmarks.contract import learning
+from dirbench.benchmarks.contract.case import JUDGES, Case, gap, moves
+from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
+from dirbench.benchmarks.generators.planted import DIM, PlantedGenerator
+from dirbench.directions import Directions, Vectors
+from dirbench.errors import DiscoveryError, NotApplicable
+from dirbench.plugins import Method
 
 HALF = 1_000_000  # numbers from which on a file keeps them in half precision
 

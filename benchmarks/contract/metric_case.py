@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.contract.planted import DIM, PlantedGenerator
-from benchmarks.counting import count_images
-from methods.base import Context
-from methods.directions import Vectors
-from metrics.base import Inapplicable, Metric, PairInputs, Score, SingleInputs
-from metrics.generator import GeneratorInputs, Measured
-from metrics.responses import Responses
+from dirbench.benchmarks.generators.counting import count_images
+from dirbench.benchmarks.generators.planted import DIM, PlantedGenerator
+from dirbench.directions import Vectors
+from dirbench.errors import Inapplicable
+from dirbench.image_metric import GeneratorInputs, Measured
+from dirbench.method import Context
+from dirbench.metric import Metric, PairInputs, Score, SingleInputs
+from dirbench.responses import Responses
 
 K, M, N, N_MATCH, N_COMMON = 16, 24, 96, 48, 12
 NAMES = tuple(f"attribute_{i}" for i in range(M))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.contract.metric_case import (
+from dirbench.benchmarks.contract.metric_case import (
     DUPLICATED,
     IDLE,
     MIXED,
@@ -30,12 +30,13 @@ from benchmarks.contract.metric_case import (
     effects,
     responses,
 )
-from benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
-from methods.base import NotApplicable
-from metrics._scores import score_faults
-from metrics.base import Inapplicable, Metric, Score
-from metrics.null import NO_CHANCE, Band, band, null_pairs, null_scores, null_scores_single
-from metrics.responses import Responses
+from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
+from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
+from dirbench.errors import Inapplicable, NotApplicable
+from dirbench.metric import NO_CHANCE, Band, Metric, Score
+from dirbench.responses import Responses
+from dirbench.results.statistics.chance import band
+from dirbench.scores import score_faults
 
 Change = Callable[[Responses, int], Responses]
 RESAMPLES = 40

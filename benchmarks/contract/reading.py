@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.checkpoints import read_checkpoint
-from benchmarks.contract.asking import latents_of
-from benchmarks.contract.generator_use import SAME, refuses, share
-from benchmarks.contract.report import demand
-from benchmarks.generators import families
-from benchmarks.generators.base import Generator
-from benchmarks.generators.external_spec import read_spec
+from dirbench.benchmarks.checkpoints import read_checkpoint
+from dirbench.benchmarks.contract.asking import latents_of
+from dirbench.benchmarks.contract.generator_use import SAME, refuses, share
+from dirbench.benchmarks.contract.report import demand
+from dirbench.benchmarks.generators import families
+from dirbench.benchmarks.generators.external_spec import read_spec
+from dirbench.generator import Generator
+from dirbench.plugins import FAMILIES
 
 State = Mapping[str, Tensor]
 # What a checkpoint may lack (ends of names): documented, and put in place of it. The low-passes are constants.
@@ -62,7 +63,7 @@ def source_of(spec: str, gan: Generator) -> Source | None:
 def one_family_reads_it(source: Source) -> None:
     cls = type(source.gan)
     demand(cls.family, f"{cls.__name__} does not say its `family`")
-    readers = [other.family for other in families.load_all()[0].values() if other.reads(source.state)]
+    readers = [other.family for other in FAMILIES.load_all()[0].values() if other.reads(source.state)]
     demand(readers == [cls.family],
            f"its state is read by {', '.join(readers) or 'no family'}, expected {cls.family} alone")
     for nothing in ({}, {"foo": torch.zeros(1)}):

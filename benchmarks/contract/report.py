@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.failures import one_line, where
+from dirbench.benchmarks.running.failures import where
+from dirbench.errors import one_line
 
 OK, WRONG, ABSENT, UNTRIED, UNSAID = "ok", "wrong", "not applicable", "not tried", "left out"
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.data.decoding import CACHE, centre_crop, images_of
-from benchmarks.data.image_set import ImageSet
-from benchmarks.data.lists import Table, as_text, read_attribute_list, read_part_list, unique
-from benchmarks.data.names import matched
-from benchmarks.data.sources import DataError, Source, folder_source, note, some, zip_source
+from dirbench.benchmarks.data.decoding import CACHE, centre_crop, images_of
+from dirbench.benchmarks.data.image_set import ImageSet
+from dirbench.benchmarks.data.lists import Table, as_text, read_attribute_list, read_part_list, unique
+from dirbench.benchmarks.data.names import matched
+from dirbench.benchmarks.data.sources import DataError, Source, folder_source, note, some, zip_source
 
 IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba", "list_attr_celeba", "list_eval_partition"
 _IMAGES = (IMAGES, f"{IMAGES}_png")  # the distribution's other form; its lists name .jpg all the same

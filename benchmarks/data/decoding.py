@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.data.pixels import ENLARGED, rgb
-from benchmarks.data.sources import DataError, Source, note, some
-from results.locks import lock
+from dirbench.benchmarks.data.pixels import ENLARGED, rgb
+from dirbench.benchmarks.data.sources import DataError, Source, note, some
+from dirbench.results.artifacts.locks import lock
 
 FORMAT = 2  # raise it when the same files and settings would give other pixels
 CACHE = Path(".training/images")

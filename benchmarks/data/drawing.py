@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.data.attributes import DRAWN, attribute_index
+from dirbench.benchmarks.data.attributes import DRAWN, attribute_index
 
 N_NUISANCE = 28
 """Uniform numbers in [0, 1) that decide what the labels leave open."""

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.data.attributes import DRAWN
-from benchmarks.data.drawing import N_NUISANCE, draw
-from benchmarks.data.labels import sample_labels
+from dirbench.benchmarks.data.attributes import DRAWN
+from dirbench.benchmarks.data.drawing import N_NUISANCE, draw
+from dirbench.benchmarks.data.labels import sample_labels
 
 __all__ = ["CHUNK", "faces", "render", "sample_labels"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.data.celeba import read_attributes
-from benchmarks.data.decoding import CACHE, images_of
-from benchmarks.data.image_set import ImageSet
-from benchmarks.data.lists import AttributeList, every_tenth, read_attribute_list
-from benchmarks.data.names import matched
-from benchmarks.data.sources import DataError, Source, folder_source, some, zip_source
+from dirbench.benchmarks.data.celeba import read_attributes
+from dirbench.benchmarks.data.decoding import CACHE, images_of
+from dirbench.benchmarks.data.image_set import ImageSet
+from dirbench.benchmarks.data.lists import AttributeList, every_tenth, read_attribute_list
+from dirbench.benchmarks.data.names import matched
+from dirbench.benchmarks.data.sources import DataError, Source, folder_source, some, zip_source
 
 LIST = "attributes.csv"
 

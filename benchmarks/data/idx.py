@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.data.decoding import CACHE, cached
-from benchmarks.data.image_set import TEST, TRAIN, ImageSet
-from benchmarks.data.sources import DataError, note, some
+from dirbench.benchmarks.data.decoding import CACHE, cached
+from dirbench.benchmarks.data.image_set import TEST, TRAIN, ImageSet
+from dirbench.benchmarks.data.sources import DataError, note, some
 
 LARGEST = 2**30  # bytes; MNIST's training images are 47 MB
 _BYTES = 0x08

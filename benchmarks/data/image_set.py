@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.registry import did_you_mean
+from dirbench.names import did_you_mean
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """The parts of a data set, numbered as in CelebA's ``list_eval_partition.txt``."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.data.attributes import DRAWN, attribute_index
-from benchmarks.data.subsets import keep, lacking
+from dirbench.benchmarks.data.attributes import DRAWN, attribute_index
+from dirbench.benchmarks.data.subsets import keep, lacking
 
 MIXES = ("natural", "decorrelated")
 

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from benchmarks.data.image_set import TEST, TRAIN, VALIDATION
-from benchmarks.data.sources import SUFFIXES, DataError, note, some
+from dirbench.benchmarks.data.image_set import TEST, TRAIN, VALIDATION
+from dirbench.benchmarks.data.sources import SUFFIXES, DataError, note, some
 
 HELD_OUT = 10  # every tenth image is held out where the list does not say which
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.data.sources import DataError, Source, note, some
+from dirbench.benchmarks.data.sources import DataError, Source, note, some
 
 Key = Callable[[str], str]
 

@@ -1,4 +1,4 @@
-"""A labelled sheet of rendered faces, for the eye: ``python -m benchmarks.data.sheet OUT.png``."""
+"""A labelled sheet of rendered faces, for the eye: ``python -m dirbench.benchmarks.data.sheet OUT.png``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.data.attributes import DRAWN, attribute_index
-from benchmarks.data.faces import faces, render
-from benchmarks.data.labels import BEARDS, EXCLUSIONS, sample_labels
+from dirbench.benchmarks.data.attributes import DRAWN, attribute_index
+from dirbench.benchmarks.data.faces import faces, render
+from dirbench.benchmarks.data.labels import BEARDS, EXCLUSIONS, sample_labels
 
 
 def with_without(name: str, n: int, seed: int = 0, mix: str = "natural",
@@ -90,7 +90,7 @@ def labelled_sheet(path: str | Path, n: int = 12, pairs: int = 6, seed: int = 0,
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: ``python -m benchmarks.data.sheet OUT.png [--mix ...] [--resolution R] [--seed S]``."""
+    """Command line: ``python -m dirbench.benchmarks.data.sheet OUT.png [--mix ...] [--resolution R] [--seed S]``."""
     parser = argparse.ArgumentParser(description="Draw a labelled sheet of rendered faces.")
     parser.add_argument("out", type=Path, help="PNG to write")
     parser.add_argument("--n", type=int, default=12, help="faces at the top (default 12)")

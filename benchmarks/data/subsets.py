@@ -6,7 +6,7 @@ import difflib
 
 import torch
 
-from benchmarks.data.attributes import DRAWN, attribute_index
+from dirbench.benchmarks.data.attributes import DRAWN, attribute_index
 
 SUBSETS: dict[str, tuple[tuple[str, int], ...]] = {
     "full": (),

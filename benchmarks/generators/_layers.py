@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.generators.said import check_channels, flag
+from dirbench.benchmarks.generators.said import check_channels, flag
 
 State = Mapping[str, Tensor]
 Widths = Mapping[int, int] | Mapping[str, int]  # of each side; JSON has its keys as text

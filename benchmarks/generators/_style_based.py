@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.generators._layers import class_labels
-from benchmarks.generators.base import Generator
-from results.fingerprint import state_fingerprint
+from dirbench.benchmarks.generators._layers import class_labels
+from dirbench.fingerprint import state_fingerprint
+from dirbench.generator import Generator
 
 NO_CENTRE = "the file has no mean w: the centre of truncation is the mean of 10,000 mapped latents"
 

@@ -14,10 +14,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Layers
-from benchmarks.generators.biggan_layers import SelfAttention, fold_power_step, normalise, upsample
-from benchmarks.generators.said import Said, check_channels, positive, whole
-from benchmarks.generators.z_fed import Label, ZFed, count_up, reading, to_image, truncated_normal
+from dirbench.benchmarks.generators.biggan_layers import SelfAttention, fold_power_step, normalise, upsample
+from dirbench.benchmarks.generators.said import Said, check_channels, positive, whole
+from dirbench.benchmarks.generators.z_fed import Label, ZFed, count_up, reading, to_image, truncated_normal
+from dirbench.generator import Layers
 
 FINAL_EPS = 1e-5  # of the last norm, whatever the others have
 ATTENTION = ("theta", "phi", "g", "o")

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Layers
-from benchmarks.generators.biggan_layers import SelfAttention, fold_stored_pair, normalise, upsample
-from benchmarks.generators.said import Said, flag, positive, whole
-from benchmarks.generators.z_fed import Label, ZFed, reading, to_image, truncated_normal
+from dirbench.benchmarks.generators.biggan_layers import SelfAttention, fold_stored_pair, normalise, upsample
+from dirbench.benchmarks.generators.said import Said, flag, positive, whole
+from dirbench.benchmarks.generators.z_fed import Label, ZFed, reading, to_image, truncated_normal
+from dirbench.generator import Layers
 
 BOTTOM = 4  # side of the first activation
 NORMS = ("bn_0", "bn_1", "bn_2", "bn_3")

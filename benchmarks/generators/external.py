@@ -11,10 +11,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Generator, Layers
-from methods.base import NotApplicable
-from methods.registry import did_you_mean
-from results.fingerprint import state_fingerprint
+from dirbench.errors import NotApplicable
+from dirbench.fingerprint import state_fingerprint
+from dirbench.generator import Generator, Layers
+from dirbench.names import did_you_mean
 
 OUTPUTS = {"tanh": lambda x: x, "sigmoid": lambda x: 2 * x - 1, "0-255": lambda x: x / 127.5 - 1, "linear": lambda x: x}
 IMAGE = "image"  # the only layer of a network that has no convolution to look at

@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.arguments import at_home
-from benchmarks.checkpoints import read_checkpoint
-from benchmarks.checkpoints.reading import check_finite
-from benchmarks.generators.base import Generator
-from benchmarks.generators.external import External, SpecError
-from benchmarks.yaml_files import YamlError, read_yaml
-from methods.registry import did_you_mean
+from dirbench.benchmarks.checkpoints import read_checkpoint
+from dirbench.benchmarks.checkpoints.reading import check_finite
+from dirbench.benchmarks.config.reading import YamlError, read_yaml
+from dirbench.benchmarks.generators.external import External, SpecError
+from dirbench.files import at_home
+from dirbench.generator import Generator
+from dirbench.names import did_you_mean
 
 SETTINGS = ("latent_dim", "input_shape", "output", "layers", "first_linear")
 KEYS = ("module", "args", "checkpoint", "checkpoint_key", *SETTINGS)
@@ -87,7 +87,9 @@ def load_any(spec: str) -> Generator:
     Raises:
         SpecError, CheckpointError: it cannot be made; a sentence says why.
     """
-    from benchmarks.generators.families import load_generator  # it looks through this folder, this file included
+    from dirbench.benchmarks.generators.families import (
+        load_generator,  # it looks through this folder, this file included
+    )
 
     path = at_home(spec)
     if path.suffix in (".yaml", ".yml"):

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import benchmarks.generators
-from benchmarks.arguments import at_home
-from benchmarks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
-from benchmarks.checkpoints.reading import check_finite
-from benchmarks.generators._layers import fused_setting
-from benchmarks.generators.base import Generator
-from benchmarks.generators.said import a_label, finite, flag, positive, whole
-from methods.registry import did_you_mean, find_classes, pick
+from dirbench.benchmarks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
+from dirbench.benchmarks.checkpoints.reading import check_finite
+from dirbench.benchmarks.generators._layers import fused_setting
+from dirbench.benchmarks.generators.said import a_label, finite, flag, positive, whole
+from dirbench.files import at_home
+from dirbench.generator import Generator
+from dirbench.names import did_you_mean
+from dirbench.plugins import FAMILIES
 
 # Public layouts that no family reads: names that only they have (and one they lack), and what to say.
 UNREAD: tuple[tuple[str, str | None, str], ...] = (
@@ -32,7 +32,6 @@ UNREAD: tuple[tuple[str, str | None, str], ...] = (
      "(embeddings.weight): it was dropped when the file was written, or only the generator inside the network was "
      "saved. Write it again with the embedding"),
 )
-NOT_FAMILIES = frozenset({"base", "families", "manifest", "zoo"})
 SHOWN = 4
 # What a user's settings must be, where the name says it whatever the family.
 KINDS = {"clamp": positive, "mapping_lr": positive, "eps": positive, "truncation": positive, "truncation_psi": finite,
@@ -59,23 +58,13 @@ TYPICAL: dict[str, tuple[str, ...]] = {
 }
 
 
-def load_all() -> tuple[dict[str, type[Generator]], dict[str, str]]:
-    """({family: class}, {file: why it could not be loaded})."""
-    return find_classes(benchmarks.generators, (Generator,), "generator family", NOT_FAMILIES)
-
-
-def get(family: str) -> type[Generator]:
-    """The class of that family. Raises UnknownName with the nearest known one."""
-    return pick(family, "generator family", *load_all())
-
-
 def recognise(state: Mapping[str, Tensor]) -> type[Generator]:
     """The family whose layout has the names of ``state``.
 
     Raises:
         CheckpointError: none has, or several; says what the state holds and what it is close to.
     """
-    found, broken = load_all()
+    found, broken = FAMILIES.load_all()
     fitting = [cls for cls in found.values() if cls.reads(state)]
     if len(fitting) == 1:
         return fitting[0]
@@ -120,7 +109,7 @@ def build(checkpoint: Checkpoint, family: str | None = None, **overrides: object
         CheckpointError: it fits no family, or names or shapes are wrong.
     """
     try:
-        cls = get(family) if family else recognise(checkpoint.state)
+        cls = FAMILIES.get(family) if family else recognise(checkpoint.state)
         _check_settings(cls, overrides)
         state = {name: value.float() if value.is_floating_point() else value
                  for name, value in checkpoint.state.items()}

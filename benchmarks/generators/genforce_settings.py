@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.generators.said import Said, flag, whole
+from dirbench.benchmarks.generators.said import Said, flag, whole
 
 LABELS = ("label_size", "label_dim", "n_classes", "num_classes", "c_dim")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from benchmarks.generators._layers import Sizes
-from benchmarks.generators.genforce_older import todays_names
-from benchmarks.generators.stylegan2_layers import LOWPASS
+from dirbench.benchmarks.generators._layers import Sizes
+from dirbench.benchmarks.generators.genforce_older import todays_names
+from dirbench.benchmarks.generators.stylegan2_layers import LOWPASS
 
 
 def from_genforce(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

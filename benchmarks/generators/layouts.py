@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.generators.genforce_older import todays_names
-from benchmarks.generators.genforce_stylegan2 import from_genforce
-from benchmarks.generators.stylegan2_layers import LOWPASS
-from benchmarks.generators.z_fed import reading
+from dirbench.benchmarks.generators.genforce_older import todays_names
+from dirbench.benchmarks.generators.genforce_stylegan2 import from_genforce
+from dirbench.benchmarks.generators.stylegan2_layers import LOWPASS
+from dirbench.benchmarks.generators.z_fed import reading
 
 State = Mapping[str, Tensor]
 MEAN_LATENTS = ("latent_avg", "mean_latent", "latent_mean", "w_avg", "dlatent_avg", "truncation_latent")

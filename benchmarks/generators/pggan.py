@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.generators._layers import (
+from dirbench.benchmarks.generators._layers import (
     Equalised,
     Sizes,
     State,
@@ -29,11 +29,11 @@ from benchmarks.generators._layers import (
     unit_rms,
     upsampling_conv,
 )
-from benchmarks.generators.base import Layers
-from benchmarks.generators.genforce_older import pggan_names
-from benchmarks.generators.genforce_settings import LABELS, compare_genforce
-from benchmarks.generators.said import Said, check_start, flag, whole
-from benchmarks.generators.z_fed import Label, ZFed
+from dirbench.benchmarks.generators.genforce_older import pggan_names
+from dirbench.benchmarks.generators.genforce_settings import LABELS, compare_genforce
+from dirbench.benchmarks.generators.said import Said, check_start, flag, whole
+from dirbench.benchmarks.generators.z_fed import Label, ZFed
+from dirbench.generator import Layers
 
 
 class PGGAN(ZFed):

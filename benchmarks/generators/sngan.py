@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators.base import Layers
-from benchmarks.generators.said import Said, check_channels
-from benchmarks.generators.z_fed import ZFed, count_up, reading, to_image
+from dirbench.benchmarks.generators.said import Said, check_channels
+from dirbench.benchmarks.generators.z_fed import ZFed, count_up, reading, to_image
+from dirbench.generator import Layers
 
 TWICE = {"conv1": "model.3", "conv2": "model.6"}  # a block's convolutions stand in a state under both names
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.generators._layers import (
+from dirbench.benchmarks.generators._layers import (
     Equalised,
     Sizes,
     State,
@@ -24,13 +24,13 @@ from benchmarks.generators._layers import (
     unit_rms,
     upsampling_conv,
 )
-from benchmarks.generators._style_based import NO_CENTRE, StyleBased
-from benchmarks.generators.base import Layers
-from benchmarks.generators.genforce_older import todays_names
-from benchmarks.generators.genforce_settings import compare_genforce
-from benchmarks.generators.noise import stand_ins
-from benchmarks.generators.said import Said, check_start, flag, positive
-from benchmarks.generators.stylegan2_layers import Dense
+from dirbench.benchmarks.generators._style_based import NO_CENTRE, StyleBased
+from dirbench.benchmarks.generators.genforce_older import todays_names
+from dirbench.benchmarks.generators.genforce_settings import compare_genforce
+from dirbench.benchmarks.generators.noise import stand_ins
+from dirbench.benchmarks.generators.said import Said, check_start, flag, positive
+from dirbench.benchmarks.generators.stylegan2_layers import Dense
+from dirbench.generator import Layers
 
 BLUR = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
 

@@ -12,12 +12,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators import stylegan2_reading
-from benchmarks.generators._layers import Widths, levels
-from benchmarks.generators._style_based import NO_CENTRE, StyleBased
-from benchmarks.generators.base import Layers
-from benchmarks.generators.layouts import layout_of
-from benchmarks.generators.stylegan2_layers import Block, MappingNetwork, StyledConv
+from dirbench.benchmarks.generators import stylegan2_reading
+from dirbench.benchmarks.generators._layers import Widths, levels
+from dirbench.benchmarks.generators._style_based import NO_CENTRE, StyleBased
+from dirbench.benchmarks.generators.layouts import layout_of
+from dirbench.benchmarks.generators.stylegan2_layers import Block, MappingNetwork, StyledConv
+from dirbench.generator import Layers
 
 NOISE_MODES = ("const", "random", "none")
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.generators._layers import Sizes
-from benchmarks.generators.layouts import LAYOUTS, detect_layout, layout_of, to_ada
-from benchmarks.generators.noise import stand_ins
-from benchmarks.generators.said import Said, check_channels, check_start, flag, limit, positive
-from benchmarks.generators.stylegan2_layers import LOWPASS
+from dirbench.benchmarks.generators._layers import Sizes
+from dirbench.benchmarks.generators.layouts import LAYOUTS, detect_layout, layout_of, to_ada
+from dirbench.benchmarks.generators.noise import stand_ins
+from dirbench.benchmarks.generators.said import Said, check_channels, check_start, flag, limit, positive
+from dirbench.benchmarks.generators.stylegan2_layers import LOWPASS
 
 State = Mapping[str, Tensor]
 FAMILY = "StyleGAN2"

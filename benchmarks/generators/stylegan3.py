@@ -12,13 +12,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.generators._layers import State, build
-from benchmarks.generators._style_based import NO_CENTRE, StyleBased
-from benchmarks.generators.base import Layers
-from benchmarks.generators.said import Said
-from benchmarks.generators.stylegan2_layers import Dense, MappingNetwork
-from benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
-from benchmarks.generators.stylegan3_reading import FAMILY, layer_sizes, lowpass_names, read
+from dirbench.benchmarks.generators._layers import State, build
+from dirbench.benchmarks.generators._style_based import NO_CENTRE, StyleBased
+from dirbench.benchmarks.generators.said import Said
+from dirbench.benchmarks.generators.stylegan2_layers import Dense, MappingNetwork
+from dirbench.benchmarks.generators.stylegan3_layers import FourierInput, Geometry, Layer, Step, schedule
+from dirbench.benchmarks.generators.stylegan3_reading import FAMILY, layer_sizes, lowpass_names, read
+from dirbench.generator import Layers
 
 TRANSFORM = "synthesis.input.transform"
 

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from scipy import signal, special
 from torch import Tensor, nn
 
-from benchmarks.generators._layers import normal
-from benchmarks.generators.stylegan2_layers import Dense
+from dirbench.benchmarks.generators._layers import normal
+from dirbench.benchmarks.generators.stylegan2_layers import Dense
 
 BAND_LIMIT = 256  # sides up to which upsampling is a product with a band matrix (2 to 4 times quicker on a CPU)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from benchmarks.generators._layers import Sizes, State
-from benchmarks.generators.said import Said, check_channels, flag, limit, positive, whole
+from dirbench.benchmarks.generators._layers import Sizes, State
+from dirbench.benchmarks.generators.said import Said, check_channels, flag, limit, positive, whole
 
 FAMILY = "StyleGAN3"
 CLASSES = ("c_dim", "label_dim", "label_size", "n_classes", "num_classes")

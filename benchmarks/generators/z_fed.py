@@ -11,9 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from benchmarks.generators._layers import build, class_labels
-from benchmarks.generators.base import Generator, Label
-from results.fingerprint import state_fingerprint
+from dirbench.benchmarks.generators._layers import build, class_labels
+from dirbench.fingerprint import state_fingerprint
+from dirbench.generator import Generator, Label
 
 
 class ZFed(Generator):

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.perf``: the speed goals, measured."""
+"""``python -m dirbench.benchmarks.perf``: the speed goals, measured."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.cpu import use_one_thread
-from benchmarks.perf import closed_forms, density_ratios, generators, losses, steps
-from benchmarks.perf.report import Row, table
-from benchmarks.perf.setup import Setup, Sizes
-from methods.registry import did_you_mean
+from dirbench.benchmarks.perf import closed_forms, density_ratios, generators, losses, steps
+from dirbench.benchmarks.perf.report import Row, table
+from dirbench.benchmarks.perf.setup import Setup, Sizes
+from dirbench.benchmarks.running.process import use_one_thread
+from dirbench.names import did_you_mean
 
 GROUPS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "generator": generators.measure, "steps": steps.measure, "losses": losses.measure, "sefa": closed_forms.sefa,
@@ -21,13 +21,13 @@ GROUPS: dict[str, Callable[[Setup], Iterator[Row]]] = {
 def main(argv: Sequence[str] | None = None, sizes: Sizes | None = None) -> int:
     """Measures and prints; 2 for an unknown name."""
     known = [*GROUPS, *steps.trained()]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.perf", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dirbench.benchmarks.perf", description=__doc__)
     parser.add_argument("--only", metavar="NAME", help="one group (" + ", ".join(GROUPS) + ") or one method's step")
     parser.add_argument("--repeats", type=int, default=7, help="how often each ratio is taken (default: 7)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write the table as well")
     args = parser.parse_args(argv)
     if args.only not in (None, *known):
-        print("benchmarks.perf: " + did_you_mean("name", args.only, known), file=sys.stderr)
+        print("dirbench.benchmarks.perf: " + did_you_mean("name", args.only, known), file=sys.stderr)
         return 2
     if args.repeats < 1:
         parser.error(f"--repeats {args.repeats}: expected 1 or more")

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.generators.stylegan2 import StyleGAN2
-from benchmarks.perf.report import Row
-from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Ratio, interleaved
-from methods._sampling import BLOCK
-from methods.base import Context
-from methods.ganspace import GANSpace
-from methods.sefa import SeFa
+from dirbench.benchmarks.generators.stylegan2 import StyleGAN2
+from dirbench.benchmarks.perf.report import Row
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.benchmarks.perf.timing import Ratio, interleaved
+from dirbench.method import Context
+from dirbench.methods.ganspace import GANSpace
+from dirbench.methods.sefa import SeFa
+from dirbench.sampling import BLOCK
 
 
 class Affine(StyleGAN2):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.perf.report import Row
-from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Ratio, interleaved
-from oracles.density_ratio import DensityRatio, adam, feature_pools, train_step
+from dirbench.benchmarks.perf.report import Row
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.benchmarks.perf.timing import Ratio, interleaved
+from dirbench.oracles.networks.density_ratio import DensityRatio, adam, feature_pools, train_step
 
 BATCH = 32
 

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.generators.base import Generator
-from benchmarks.perf.setup import Setup
-from methods._penalised import Penalised
-from methods._reconstructors import ResNet18, build_reconstructor
-from methods.base import DirectionMethod, PairedMethod
-from methods.contrafeat import FeatureContrast
-from methods.latentclr import LatentCLR
-from methods.voynov import Voynov
-from methods.xga import XGA, XGARelease
-from methods.xga_release_baselines import HessianXGARelease, JacobianXGARelease, VoynovXGARelease
-from methods.xga_single import XGASingle
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.generator import Generator
+from dirbench.method import DirectionMethod, PairedMethod
+from dirbench.methods._penalised import Penalised
+from dirbench.methods.contrafeat import FeatureContrast
+from dirbench.methods.latentclr import LatentCLR
+from dirbench.methods.voynov import Voynov
+from dirbench.methods.xga import XGA, XGARelease
+from dirbench.methods.xga_release_baselines import HessianXGARelease, JacobianXGARelease, VoynovXGARelease
+from dirbench.methods.xga_single import XGASingle
+from dirbench.oracles.networks.reconstructors import ResNet18, build_reconstructor
 
 Look = Callable[[Generator, Tensor], Tensor]
 Judge = Callable[[Tensor, Tensor], Sequence[Tensor]]  # images without and with gradient to what a loss would be of

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.perf.report import Row
-from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Ratio, interleaved
+from dirbench.benchmarks.perf.report import Row
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.benchmarks.perf.timing import Ratio, interleaved
 
 TIMES = 3  # calls in one measurement
 

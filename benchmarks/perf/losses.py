@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.perf.report import Row
-from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Ratio, interleaved
-from methods._contrastive import cross_gan_loss
-from methods._latentclr_loss import Contrast
+from dirbench.benchmarks.perf.report import Row
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.benchmarks.perf.timing import Ratio, interleaved
+from dirbench.methods._contrastive import cross_gan_loss
+from dirbench.methods._latentclr_loss import Contrast
 
 K = 16
 WIDTH = 1280  # features a row, as the extractor has them

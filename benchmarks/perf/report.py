@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.perf.timing import Ratio
+from dirbench.benchmarks.perf.timing import Ratio
 
 HEADER = ("goal", "what", "target", "stretch", "median", "min", "max", "ms", "reached")
 

@@ -8,10 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from benchmarks.generators.stylegan2 import StyleGAN2
-from methods.base import Context
-from oracles.density_ratio import DensityRatio
-from oracles.efficientnet import EfficientNetLite0
+from dirbench.benchmarks.generators.stylegan2 import StyleGAN2
+from dirbench.method import Context
+from dirbench.oracles.efficientnet import EfficientNetLite0
+from dirbench.oracles.networks.density_ratio import DensityRatio
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.perf.floors import floor
-from benchmarks.perf.report import Row
-from benchmarks.perf.setup import Setup
-from benchmarks.perf.timing import Ratio, Turns
-from methods import registry
-from methods.base import PairedMethod
+from dirbench.benchmarks.perf.floors import floor
+from dirbench.benchmarks.perf.report import Row
+from dirbench.benchmarks.perf.setup import Setup
+from dirbench.benchmarks.perf.timing import Ratio, Turns
+from dirbench.method import PairedMethod
+from dirbench.plugins import METHODS
 
 VARIANTS = (("latentclr", "last layer", {"layer": -1}),)
 """(method, words, hyperparameters) of further rows: LatentCLR's images are cheap at the first layer only."""
@@ -17,7 +17,7 @@ VARIANTS = (("latentclr", "last layer", {"layer": -1}),)
 
 def trained() -> list[str]:
     """Names of the methods that are trained in steps."""
-    return sorted(name for name, cls in registry.load_all()[0].items() if cls.published_steps())
+    return sorted(name for name, cls in METHODS.load_all()[0].items() if cls.published_steps())
 
 
 def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
@@ -28,10 +28,10 @@ def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
         if only not in (None, name):
             continue
         sizes = setup.sizes.methods.get(name, {}) | more
-        least = floor(registry.build(name, sizes), setup)
+        least = floor(METHODS.build(name, sizes), setup)
         if least is None:
             continue
-        method = registry.build(name, sizes | {"n_steps": (setup.repeats + 1) * least.steps})
+        method = METHODS.build(name, sizes | {"n_steps": (setup.repeats + 1) * least.steps})
         turns = Turns(least, least.steps)
         context = setup.context(progress=turns)
         if isinstance(method, PairedMethod):
@@ -44,4 +44,4 @@ def measure(setup: Setup, only: str | None = None) -> Iterator[Row]:
 
 def without_floor(setup: Setup) -> list[str]:
     """Trained methods that no floor is stated for."""
-    return [name for name in trained() if floor(registry.build(name, setup.sizes.methods.get(name, {})), setup) is None]
+    return [name for name in trained() if floor(METHODS.build(name, setup.sizes.methods.get(name, {})), setup) is None]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from benchmarks.generators.stylegan2 import StyleGAN2
-from benchmarks.training.discriminator import Discriminator
+from dirbench.benchmarks.generators.stylegan2 import StyleGAN2
+from dirbench.benchmarks.training.discriminator import Discriminator
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.data.faces import faces
-from benchmarks.data.subsets import SUBSETS, lacking
+from dirbench.benchmarks.data.faces import faces
+from dirbench.benchmarks.data.subsets import SUBSETS, lacking
 
 N_IMAGES = 40_000
 CACHE = Path(".training/data")

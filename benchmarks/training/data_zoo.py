@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data.celeba import celeba
-from benchmarks.data.decoding import CACHE
-from benchmarks.data.image_set import TRAIN, ImageSet
-from benchmarks.data.subsets import lacking
-from benchmarks.training.config import GanConfig
+from dirbench.benchmarks.data.celeba import celeba
+from dirbench.benchmarks.data.decoding import CACHE
+from dirbench.benchmarks.data.image_set import TRAIN, ImageSet
+from dirbench.benchmarks.data.subsets import lacking
+from dirbench.benchmarks.training.config import GanConfig
 
 RESOLUTIONS = (64, 128, 256)
 

@@ -12,14 +12,14 @@ import torch
 import yaml
 from safetensors.torch import save as as_safetensors
 
-from benchmarks.data.attributes import DRAWN
-from benchmarks.data.subsets import SUBSETS, lacking
-from benchmarks.generators.stylegan2 import StyleGAN2
-from benchmarks.generators.zoo import MANIFEST, MINI
-from benchmarks.training.config import GanConfig
-from benchmarks.training.data import data_hash, rendered, seeds
-from benchmarks.training.data_zoo import CelebASource
-from benchmarks.training.gan import TrainingError
+from dirbench.benchmarks.data.attributes import DRAWN
+from dirbench.benchmarks.data.subsets import SUBSETS, lacking
+from dirbench.benchmarks.generators.stylegan2 import StyleGAN2
+from dirbench.benchmarks.training.config import GanConfig
+from dirbench.benchmarks.training.data import data_hash, rendered, seeds
+from dirbench.benchmarks.training.data_zoo import CelebASource
+from dirbench.benchmarks.training.gan import TrainingError
+from dirbench.benchmarks.zoo.zoo import MANIFEST, MINI
 
 N_W_AVG = 100_000
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from benchmarks.data.image_set import Rows
-from benchmarks.training.config import GanConfig
-from benchmarks.training.judged import SAMPLE, JudgedDiscriminator
-from benchmarks.training.projected import ProjectedDiscriminator, hinge
+from dirbench.benchmarks.data.image_set import Rows
+from dirbench.benchmarks.training.config import GanConfig
+from dirbench.benchmarks.training.judged import SAMPLE, JudgedDiscriminator
+from dirbench.benchmarks.training.projected import ProjectedDiscriminator, hinge
 
 
 class TrainingError(RuntimeError):

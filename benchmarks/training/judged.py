@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.training.projected import Head
-from oracles.training import augment
+from dirbench.benchmarks.training.oracles import augment
+from dirbench.benchmarks.training.projected import Head
 
 TAPS = (3, 6, 9)  # the last layer of each side, 16, 8 and 4, of the classifiers' ``teacher`` architecture
 SAMPLE = 10_000  # real images that say what the logits should be like

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from benchmarks.training.discriminator import SLOPE, minibatch_stddev
-from oracles.efficientnet import EfficientNetLite0
+from dirbench.benchmarks.training.discriminator import SLOPE, minibatch_stddev
+from dirbench.oracles.efficientnet import EfficientNetLite0
 
 _INPUTS = (16, 24, 40, 112)  # channels of the feature maps at 1/2, 1/4, 1/8 and 1/16 of the side
 _MIXED = (32, 64, 64, 64)

@@ -24,10 +24,10 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from benchmarks.data.image_set import ImageSet
-from benchmarks.generators.sngan import SNGAN
-from benchmarks.generators.zoo import MANIFEST
-from benchmarks.training.gan import Trainer, TrainingError, train_gan
+from dirbench.benchmarks.data.image_set import ImageSet
+from dirbench.benchmarks.generators.sngan import SNGAN
+from dirbench.benchmarks.training.gan import Trainer, TrainingError, train_gan
+from dirbench.benchmarks.zoo.zoo import MANIFEST
 
 
 @dataclass(frozen=True)

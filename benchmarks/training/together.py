@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.data.image_set import Rows
-from benchmarks.training.config import GanConfig
-from benchmarks.training.distributed import Group
-from benchmarks.training.gan import Trainer
+from dirbench.benchmarks.data.image_set import Rows
+from dirbench.benchmarks.training.config import GanConfig
+from dirbench.benchmarks.training.distributed import Group
+from dirbench.benchmarks.training.gan import Trainer
 
 
 class SharedTrainer(Trainer):

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from benchmarks.cpu import use_one_thread
-from benchmarks.data.attributes import DRAWN
-from benchmarks.data.image_set import Rows
-from benchmarks.data.subsets import SUBSETS, lacking
-from benchmarks.training.config import GanConfig
-from benchmarks.training.data import boosting_weights, rendered, seeds
-from benchmarks.training.data_zoo import CelebASource
-from benchmarks.training.distributed import Group
-from benchmarks.training.export import export_zoo
-from benchmarks.training.gan import train_gan
-from benchmarks.training.together import trainer_for
-from oracles.classifier import RESOLUTION, load_oracle
-from oracles.training import train_oracle
-from results.locks import Timeout, lock
+from dirbench.benchmarks.data.attributes import DRAWN
+from dirbench.benchmarks.data.image_set import Rows
+from dirbench.benchmarks.data.subsets import SUBSETS, lacking
+from dirbench.benchmarks.running.process import use_one_thread
+from dirbench.benchmarks.training.config import GanConfig
+from dirbench.benchmarks.training.data import boosting_weights, rendered, seeds
+from dirbench.benchmarks.training.data_zoo import CelebASource
+from dirbench.benchmarks.training.distributed import Group
+from dirbench.benchmarks.training.export import export_zoo
+from dirbench.benchmarks.training.gan import train_gan
+from dirbench.benchmarks.training.oracles import train_oracle
+from dirbench.benchmarks.training.together import trainer_for
+from dirbench.oracles.networks.classifier import RESOLUTION, load_oracle
+from dirbench.results.artifacts.locks import Timeout, lock
 
 JUDGE_SEED, JUDGE_ROUNDS = 303, 8
 MINI_IMAGES = 212_000  # what each GAN of the mini zoo sees

@@ -1,0 +1,114 @@
+"""A job: one suite under one profile on one device, with every choice made; it travels to the workers as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from dirbench.benchmarks.config.profile import Profile
+from dirbench.benchmarks.config.suite import Entry, Extractor, Suite
+from dirbench.method import DirectionMethod, PairedMethod
+from dirbench.plugins import EXTRACTORS, METHODS
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be computed, and where. ``digest`` names it."""
+
+    suite: Suite
+    profile: Profile
+    device: str
+    store: str
+
+    @property
+    def gans(self) -> list[str]:
+        """The compared GANs, in the suite's order (the controls' extra GANs are not among them).
+
+        Those that the profile names, where the suite has all of them; else all of the suite's.
+        """
+        return [g for g in self.suite.gans if self._chosen is None or g in self._chosen]
+
+    @property
+    def controls(self) -> list[Pair]:
+        """Same-data pairs; left out when a profile names its GANs and the control's are not among them."""
+        if self.suite.pairs == "none":
+            return []
+        return [(a, b) for a, b in self.suite.controls if self._chosen is None or {a, b} <= self._chosen]
+
+    @property
+    def _chosen(self) -> set[str] | None:
+        chosen = set(self.profile.gans or ())
+        return chosen if chosen and chosen <= set(self.suite.gans) else None
+
+    @property
+    def left_out(self) -> list[str]:
+        """The suite's GANs that the profile leaves out, those of controls too."""
+        return [gan for gan in self.suite.everyone if gan not in self.all_gans]
+
+    @property
+    def all_gans(self) -> list[str]:
+        """The compared GANs and the controls' extra ones."""
+        return list(dict.fromkeys([*self.gans, *itertools.chain(*self.controls)]))
+
+    @property
+    def pairs(self) -> str:
+        """"reference", "all" or "none": the suite's word, or else the profile's."""
+        return self.suite.pairs or self.profile.pairs
+
+    def ordered_pairs(self) -> list[Pair]:
+        """(reference, client) for every two GANs, both ways round, and the controls; or what the suite restricts to."""
+        pairs = [] if self.suite.pairs == "none" else itertools.permutations(self.gans, 2)
+        if self.suite.pairs == "reference":
+            pairs = ((a, b) for a, b in pairs if a == self.suite.reference)
+        return [*pairs, *self.controls]
+
+    def trained_pairs(self) -> list[Pair]:
+        """The pairs that a paired method is trained on: with the suite's reference, or all; and the controls."""
+        pairs = [] if self.suite.pairs == "none" else itertools.combinations(self.gans, 2)
+        if self.pairs == "reference":
+            pairs = ((a, b) for a, b in pairs if self.suite.reference in (a, b))
+        return [*pairs, *self.controls]
+
+    def method(self, entry: Entry) -> DirectionMethod | PairedMethod:
+        """The method with its settings: published defaults < suite sizes < profile < the entry's own."""
+        if entry.label not in self._methods:
+            params = {"n_directions": self.suite.n_directions}
+            if METHODS.get(entry.name).paired:
+                params["n_common"] = self.suite.n_common
+            sizes = dict(self.profile.methods.get(entry.name, {}))
+            if "per_step" in sizes:  # a size for suites of more directions; fewer are all trained in each step
+                sizes["per_step"] = min(sizes["per_step"], (params | entry.params)["n_directions"])
+            params |= sizes | entry.params
+            self._methods[entry.label] = METHODS.build(entry.name, params)
+        return self._methods[entry.label]
+
+    def extractor(self, entry: Entry | None = None) -> Extractor:
+        """What an entry compares images with: its own extractor or the suite's, at the profile's size if it can."""
+        chosen = (entry.extractor if entry else None) or self.suite.extractor
+        if chosen.key not in self._extractors:
+            known = inspect.signature(EXTRACTORS.check(chosen.name, chosen.params)).parameters
+            sizes = {k: v for k, v in self.profile.extractor.model_dump(exclude_none=True).items() if k in known}
+            self._extractors[chosen.key] = Extractor(name=chosen.name, params=sizes | chosen.params)
+        return self._extractors[chosen.key]
+
+    @cached_property
+    def _methods(self) -> dict[str, DirectionMethod | PairedMethod]:
+        return {}  # a plan asks for each method hundreds of times
+
+    @cached_property
+    def _extractors(self) -> dict[str, Extractor]:
+        return {}
+
+    def describe(self) -> dict:
+        """Everything that was decided, JSON-able; where the store lies is no part of it."""
+        return {"suite": self.suite.model_dump(), "profile": self.profile.model_dump(), "device": self.device}
+
+    def digest(self) -> str:
+        """16 hex digits over ``describe()``."""
+        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]

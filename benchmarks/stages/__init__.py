@@ -1,0 +1,1 @@
+"""The stages, one file a kind of work: what its result depends on, how it is made, which cells it asks for."""

@@ -1,0 +1,1 @@
+"""Networks that several folders use, and how their weights are read."""

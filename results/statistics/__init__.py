@@ -1,0 +1,1 @@
+"""From rows to means with their spreads: intervals, chance, summaries."""

@@ -1,0 +1,53 @@
+"""What a method gives back is looked at before it counts, and one that changes what it was lent fails alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers.tiny import arguments
+
+from dirbench.benchmarks.commands._main import parser
+from dirbench.benchmarks.commands.run import make_job
+from dirbench.benchmarks.generators.planted import PlantedGenerator
+from dirbench.benchmarks.stages.lab import Workbench
+from dirbench.benchmarks.stages.lending import Misused, given_back
+from dirbench.directions import Vectors
+from dirbench.methods.random_directions import RandomDirections
+
+GAN = PlantedGenerator()
+GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
+
+
+@pytest.mark.parametrize(("found", "gans", "words"), [  # ids: every worker must collect the same
+    (None, [GAN], "discover returns NoneType, expected Directions"),
+    (torch.eye(3), [GAN], "discover returns Tensor, expected Directions"),
+    ([GOOD], [GAN], "discover returns list, expected Directions"),
+    (Vectors(torch.eye(GAN.latent_dim + 1), space="z"), [GAN], r"fit no latent of space z, which is \[N, "),
+    (Vectors(torch.eye(GAN.latent_dim), space="q"), [GAN], "has no latent space 'q'"),
+    (GOOD, [GAN, GAN], "discover_pair returns 1 of Vectors, expected two Directions"),
+    ((GOOD, None), [GAN, GAN], "discover_pair returns 2 of Vectors, NoneType, expected two"),
+    ((GOOD, GOOD, GOOD), [GAN, GAN], "discover_pair returns 3 of"),
+], ids=range(8))
+def test_what_is_not_directions_of_the_generator_is_refused_in_the_methods_name(found, gans, words):
+    with pytest.raises(Misused, match=f"mine.*{words}") as told:
+        given_back(found, RandomDirections, "mine", gans)
+    assert told.value.place.startswith("methods/random_directions.py:")
+
+
+def test_what_fits_passes():
+    assert given_back(GOOD, RandomDirections, "mine", [GAN]) == [GOOD]
+    assert given_back((GOOD, GOOD), RandomDirections, "mine", [GAN, GAN]) == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_changed_generator_is_told_and_seen_by_nobody_else(raises, tmp_path):
+    bench = Workbench(make_job(parser().parse_args(["run", *arguments(tmp_path)])))
+    mark = bench.generator("full").fingerprint()
+    error, words = (KeyError, "bug") if raises else (Misused, "changes the weights or buffers of full")
+    with pytest.raises(error, match=words), bench.lent(RandomDirections, "mine", ("full", "no_hats")):
+        next(bench.generator("full").parameters()).data.zero_()
+        if raises:
+            raise KeyError("bug")
+    assert bench.generator("full").fingerprint() == mark
+    with bench.lent(RandomDirections, "mine", ("full",)):
+        bench.generator("full").sample(2, torch.Generator().manual_seed(0))
