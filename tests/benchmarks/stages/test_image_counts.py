@@ -15,6 +15,7 @@ from dirbench.benchmarks.config.job import Job
 from dirbench.benchmarks.config.suite import Entry, Extractor, load_profile, load_suite
 from dirbench.benchmarks.running.local import run_cell
 from dirbench.benchmarks.running.plan import Plan
+from dirbench.benchmarks.stages import lab
 from dirbench.benchmarks.stages.lab import Workbench
 from dirbench.benchmarks.stages.respond import images_needed
 from dirbench.benchmarks.stages.score import Scorer
@@ -77,8 +78,8 @@ Colours.__module__ = "dirbench.oracle"  # keys of artifacts hash the code of thi
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """A workbench whose generators and judges cost nothing, and are all there at once, to be counted."""
-    monkeypatch.setattr(EXTRACTORS, "oracle", lambda name, device="cpu": Colours())
-    monkeypatch.setattr(EXTRACTORS, "extractor", lambda name, **params: Colours(str(params)))
+    monkeypatch.setattr(lab, "load_oracle", lambda name: Colours())
+    monkeypatch.setattr(EXTRACTORS, "build", lambda name, **params: Colours(str(params)))
     suite = load_suite("celeba_subsets").model_copy(update={
         "controls": [], "methods": [Entry(name="random"), Entry(name="xga", params={"n_steps": 1})]})
     profile = load_profile("paper")
