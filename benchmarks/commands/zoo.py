@@ -52,7 +52,7 @@ def add_zoo(commands) -> None:
 @notes_as_sentences()
 def zoo_check(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a GAN is unfit."""
-    from dirbench.benchmarks.zoo.fitness import check_zoo
+    from dirbench.benchmarks.zoo.cards import check_zoo
     from dirbench.benchmarks.zoo.zoo import load_zoo
     if args.samples < 2:
         raise ValueError(f"zoo check: --samples {args.samples}: expected a whole number from 2")
