@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dirbench.benchmarks.config.zoo_and_oracles import judge_name
+from dirbench.benchmarks.config.zoo_and_oracles import oracle_name
 from dirbench.benchmarks.stages.work import Work
 from dirbench.version import __version__, commit
 
@@ -37,7 +37,7 @@ def provenance(work: Work, command: list[str]) -> dict[str, Any]:
     return {
         "suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
         "profile_title": job.profile.title, "pairs": job.pairs, "seeds": list(job.profile.seeds),
-        "zoo": work.zoo.title, "oracle": judge_name(job.suite.oracle), "extractor": job.suite.extractor.name,
+        "zoo": work.zoo.title, "oracle": oracle_name(job.suite.oracle), "extractor": job.suite.extractor.name,
         "readable_attributes": sum(oracle.readable) if oracle else 0, **surroundings(job.device, command),
         "hashes": {"gans": {g: work.zoo.hash(g) for g in job.all_gans}, **work.lab.fingerprints},
         "methods": {e.label: job.method(e).params() for e in job.suite.methods},

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dirbench.benchmarks.config.suite import Entry
-from dirbench.benchmarks.config.zoo_and_oracles import judge_name
+from dirbench.benchmarks.config.zoo_and_oracles import oracle_name
 from dirbench.benchmarks.stages.lab import Lab
 from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import Inapplicable, one_line
@@ -46,7 +46,7 @@ def facts(work: Work, entry: Entry, gans: tuple[str, ...], seed: int) -> dict[st
     """What the rows of one method on one GAN or pair have in common."""
     job, method = work.job, work.job.method(entry)
     return {"suite": job.suite.suite, "version": job.suite.version, "profile": job.profile.profile,
-            "zoo": work.zoo.name, "oracle": judge_name(job.suite.oracle), "extractor": job.extractor(entry).name,
+            "zoo": work.zoo.name, "oracle": oracle_name(job.suite.oracle), "extractor": job.extractor(entry).name,
             "method": entry.name, "variant": entry.variant, "reference": gans[0],
             "client": gans[1] if len(gans) == 2 else "", "seed": seed, "steps": method.steps,
             "published_steps": method.published_steps()}

@@ -9,11 +9,11 @@ from helpers.made_up_responses import responses
 from helpers.planted import PlantedGenerator, PlantedOracle
 from PIL import Image
 
-from dirbench.benchmarks.stages.respond import respond
 from dirbench.changes import changes, reliability, spread
 from dirbench.directions import Vectors
 from dirbench.metric import SingleInputs
 from dirbench.metrics.effect import Effect
+from dirbench.responses import respond
 from dirbench.results.figures.sheets import GAP, MARGIN, describe, traversal_sheet
 
 STRENGTHS = [-3.0, 0.0, 3.0]

@@ -16,12 +16,12 @@ from dirbench.benchmarks.config.suite import Entry, Extractor, load_profile, loa
 from dirbench.benchmarks.running.local import run_cell
 from dirbench.benchmarks.running.plan import Plan
 from dirbench.benchmarks.stages.lab import Workbench
-from dirbench.benchmarks.stages.respond import images_needed
 from dirbench.benchmarks.stages.score import Scorer
 from dirbench.directions import Vectors
 from dirbench.generator import Generator
 from dirbench.oracle import AttributeOracle, FeatureExtractor
 from dirbench.plugins import EXTRACTORS
+from dirbench.responses import images_needed
 
 K, LATENTS, GANS, POOL = 16, 256, 8, 32_000  # as published; the paper profile's
 
