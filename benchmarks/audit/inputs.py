@@ -55,7 +55,7 @@ class Subject:
 
 
 class Subjects:
-    """The generators of an audit by name: to the workbench they are a zoo."""
+    """The generators of an audit by name: to a lab they are a zoo."""
 
     def __init__(self, subjects: Iterable[Subject]) -> None:
         self._subjects = {one.name: one for one in subjects}

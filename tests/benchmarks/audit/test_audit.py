@@ -178,7 +178,7 @@ def test_names_follow_content_so_that_artifacts_survive_a_new_name(tmp_path):
 
 
 def test_code_of_ones_own_is_taken_by_its_name():
-    found = find_subject("planted:PlantedGenerator")
+    found = find_subject("helpers.planted:PlantedGenerator")
     assert isinstance(found.generator, PlantedGenerator) and not found.files and found.name == found.hash[:16]
 
 
