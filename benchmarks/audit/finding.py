@@ -173,7 +173,7 @@ def beyond_chance(view: View, banks: tuple[Sequence[Responses], Sequence[Respons
 
 
 def scores(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]], resamples: int) -> list[dict]:
-    """The suite's scores of this pair with what random directions get from the same protocol (``dirbench.results.statistics.chance``)."""
+    """The suite's scores of this pair, with what random directions get from the same protocol."""
     rows = [_pair_row(Alignment(), view, banks, resamples, "alignment of common pairs", "both")]
     if view.named:
         rows += [_pair_row(FalseAlarms(), view, banks, resamples, "attributes called missing", "reference"),

@@ -60,7 +60,7 @@ def chance_steps(work: Work, gans: tuple[str, ...]) -> tuple[Step, ...]:
 
 
 def _step(work: Work, metric: Metric, gans: tuple[str, ...]) -> Step:
-    extra = {"missing": missing(work, gans), "excluded": excluded(work, gans), **not_said(work, gans),
+    extra: dict[str, Any] = {"missing": missing(work, gans), "excluded": excluded(work, gans), **not_said(work, gans),
              "n_common": work.lab.design.n_common} if len(gans) == 2 else {}
     runs = [[step.key for step in random_run_steps(work.lab, gan)] for gan in gans]
     return work.lab.step("chance", metric_modules([metric]), **metric_inputs(work, [metric]), **extra, runs=runs)

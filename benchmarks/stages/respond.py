@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from dirbench.benchmarks.stages.discover import directions, directions_step
 from dirbench.benchmarks.stages.lab import Discovery, Lab
@@ -15,7 +16,7 @@ from dirbench.responses import Responses, images_needed, respond
 from dirbench.results.artifacts.store import Step
 
 
-def response_step(lab: Lab, gan: str, k: int, seed: int | str, **source: object) -> Step:
+def response_step(lab: Lab, gan: str, k: int, seed: int | str, **source: Any) -> Step:
     """What responses to ``k`` directions of ``gan`` depend on; ``source`` says where the directions are from."""
     n, oracle = lab.design.n_latents, lab.scoring_oracle
     return lab.step("responses", ("dirbench.responses", "dirbench.benchmarks.stages.latents", type(oracle).__module__,
@@ -65,6 +66,10 @@ class RespondStage(Stage):
 
     def make(self, work: Work, cell: Cell, progress: Progress) -> list[dict]:
         found = work.discovery(cell.of_method, cell.gans, cell.seed)
-        for side in range(len(cell.gans)):
-            responses(work.lab, found, side)
+        sides = len(cell.gans)
+        for side in range(sides):
+            def of_all(done: int, total: int, side: int = side) -> None:
+                progress(side * total + done, sides * total)
+
+            responses(work.lab, found, side, of_all)
         return []

@@ -167,7 +167,7 @@ class ScoreStage(Stage):
                 for row in _empty_rows(work, cell.of_method, cell.gans, cell.seed, cell.details["reverse"])]
 
     def settings_of(self, work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
-        own = {"split": "the metric's own", "sign": "the metric's own", "changes": "the metric's own"}
+        own: dict[str, Any] = {"split": "the metric's own", "sign": "the metric's own", "changes": "the metric's own"}
         if isinstance(work.metrics.get(row["metric"]), SingleMetric | PairMetric):
             published = row["protocol"].startswith("published")
             own = {"split": "none" if published else work.job.profile.latents.model_dump(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dirbench.benchmarks.stages.discover import directions, directions_step
 from dirbench.benchmarks.stages.lab import Discovery, Lab
@@ -45,7 +46,9 @@ def traversals(lab: Lab, found: Discovery, side: int) -> Traversals:
 
 def sheet_step(lab: Lab, found: Discovery, side: int, title: str) -> Step:
     """What the picture of the traversals depends on, with what the oracle says of each direction beside it."""
-    shown = {"responses": responses_step(lab, found, side).key, "readable": lab.oracle.readable} if lab.oracle else {}
+    shown: dict[str, Any] = {}
+    if lab.oracle:
+        shown = {"responses": responses_step(lab, found, side).key, "readable": lab.oracle.readable}
     return lab.step("sheet", ("dirbench.results.figures.sheets",), title=title,
                     traversals=traversal_step(lab, found, side).key, **shown)
 
