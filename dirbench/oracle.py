@@ -17,7 +17,7 @@ class AttributeOracle(nn.Module, ABC):
 
     >>> import torch
     >>> from dirbench.oracles.networks.classifier import load_oracle
-    >>> scorer = oracle("scorer")
+    >>> scorer = load_oracle("scorer")
     >>> len(scorer.names), scorer.names[:2]
     (39, ('5_o_Clock_Shadow', 'Arched_Eyebrows'))
     >>> scorer.logits(torch.zeros(2, 3, 32, 32)).shape

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dirbench.benchmarks.audit import finding
-from dirbench.benchmarks.audit.bench import AuditBench, make_job
 from dirbench.benchmarks.audit.finding import View
 from dirbench.benchmarks.audit.folder import RECORD, audit_folder
-from dirbench.benchmarks.audit.inputs import Subject, Subjects, default_control, find_judge, find_subject
+from dirbench.benchmarks.audit.inputs import Subject, Subjects, default_control, find_oracle, find_subject
+from dirbench.benchmarks.audit.lab import AuditLab, Pair
 from dirbench.benchmarks.audit.page import page
-from dirbench.benchmarks.audit.pictures import Row
-from dirbench.benchmarks.config.job import Pair
+from dirbench.benchmarks.audit.pictures import Row, sheet
+from dirbench.benchmarks.audit.reading import Reader
 from dirbench.benchmarks.config.profile import Profile
 from dirbench.benchmarks.config.suite import Extractor
-from dirbench.benchmarks.running import folder as run_folder
-from dirbench.benchmarks.stages.score import ABSENT, VARIES
+from dirbench.benchmarks.running.provenance import surroundings
+from dirbench.benchmarks.stages.discover import directions, directions_step
+from dirbench.benchmarks.stages.missing import lacking
+from dirbench.benchmarks.stages.random_runs import random_run_steps, random_runs
+from dirbench.benchmarks.stages.respond import responses, responses_step
+from dirbench.benchmarks.stages.traverse import traversals
 from dirbench.files import write_atomically
 from dirbench.responses import Responses
 
@@ -36,7 +39,7 @@ def audit(given: tuple[str, str], out: Path, *, oracle: str | None, extractor: E
 
     Args:
         control: two generators of the same data; None for the zoo's own pair where there is one.
-        oracle: see ``inputs.find_judge``.
+        oracle: see ``inputs.find_oracle``.
         say: told what is being done.
         key: the generator's place in each of the files ``given``, where they do not make it clear.
     Raises:
@@ -62,35 +65,33 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
         for note in one.generator.notes:
             say(f"note: {one.given}: {note}")
     everyone = Subjects([*subjects, *controls])
-    judge = find_judge(oracle, [*subjects, *controls])
+    chosen = find_oracle(oracle, [*subjects, *controls])
     pair = (subjects[0].name, subjects[1].name)
     control_pair = (controls[0].name, controls[1].name) if controls else None
-    job = make_job(pair, control_pair, profile, seed, steps, extractor, judge.name or "none", device, store)
-    bench = AuditBench(job, everyone, judge.oracle)
-    say(f"oracle: {judge.name if judge.oracle else 'none'}, because {judge.reason}")
+    lab = AuditLab.of(pair, profile, seed, steps, extractor, everyone, chosen.oracle, device, store)
+    say(f"oracle: {chosen.name if chosen.oracle else 'none'}, because {chosen.reason}")
 
-    views = _views(bench, pair, seed, f"{given[0]} and {given[1]}", say)
-    banks = []
+    views = _views(lab, pair, f"{given[0]} and {given[1]}", say)
+    runs = []
     for one in subjects:
         say(f"chance: random directions of {one.given}")
-        banks.append(bench.bank(one.name))
-    control_views = _views(bench, control_pair, seed, f"the control, {control[0]} and {control[1]}", say) \
+        runs.append(random_runs(lab.lab, one.name))
+    control_views = _views(lab, control_pair, f"the control, {control[0]} and {control[1]}", say) \
         if control and control_pair else None
-    result = _result(bench, views, banks, control_views, profile.bootstrap)
+    result = _result(lab, views, runs, control_views, profile.bootstrap)
     result["control"] = {"pair": list(control), **result["control"]} if control else None
-    method = job.method(job.suite.methods[0])
+    method, which = lab.method, lab.lab.design.extractor
     result |= {
         "audit": 1, "reference": subjects[0].describe(), "client": subjects[1].describe(),
-        "controls": [one.describe() for one in controls], "oracle": judge.describe(),
-        "extractor": {"name": job.extractor().name, "params": job.extractor().params, "axes": len(bench.oracle.axes.T),
-                      "fingerprint": bench.extractor_mark(job.extractor())},
+        "controls": [one.describe() for one in controls], "oracle": chosen.describe(),
+        "extractor": {"name": which.name, "params": which.params, "axes": len(lab.reader.axes.T),
+                      "fingerprint": lab.lab.extractor_fingerprint(which)},
         "method": {"name": method.name, "source": method.source, "steps": method.steps,
                    "published_steps": method.published_steps(), "params": method.params(),
-                   "loss": bench.directions(job.suite.methods[0], pair, seed)[0].notes},
+                   "loss": directions(lab.lab, lab.discovery(pair))[0].notes},
         "seed": seed, "data": _data(subjects, views), "title": everyone.title,
-        "artifacts": _artifacts(bench, pair, control_pair, seed),
-        "made": run_folder.provenance(job, bench, command)}
-    result["pictures"] = _pictures(bench, pair, seed, result, out, say)
+        "artifacts": _artifacts(lab, pair, control_pair), "made": _made_by(lab, command)}
+    result["pictures"] = _pictures(lab, pair, result, out, say)
     result = _plain(result)
     write_atomically(out / RECORD, json.dumps(result, indent=1, allow_nan=False))
     write_atomically(out / "audit.md", page(result))
@@ -98,44 +99,42 @@ def _audit(given: tuple[str, str], subjects: list[Subject], out: Path, oracle: s
 
 
 # -- evidence ------------------------------------------------------------------------------------------------
-def _views(bench: AuditBench, pair: Pair, seed: int, words: str, say: Say) -> dict[str, View]:
+def _views(lab: AuditLab, pair: Pair, words: str, say: Say) -> dict[str, View]:
     """{"attributes": ..., "features": ...} of a pair, discovered on it first; no attributes without an oracle."""
-    entry, = bench.job.suite.methods
-    say(f"xGA: {bench.job.method(entry).steps:,} steps on {words}")
-    sides = [bench.responses(entry, pair, side, seed) for side in (0, 1)]
-    return {kind: _view(bench, sides, columns) for kind, columns in _columns(bench).items()}
+    say(f"xGA: {lab.method.steps:,} steps on {words}")
+    sides = [responses(lab.lab, lab.discovery(pair), side) for side in (0, 1)]
+    return {kind: _view(lab, sides, columns) for kind, columns in _columns(lab.reader).items()}
 
 
-def _columns(bench: AuditBench) -> dict[str, np.ndarray]:
-    reader = bench.oracle
+def _columns(reader: Reader) -> dict[str, np.ndarray]:
     own = {"attributes": reader.is_readable_attribute} if reader.oracle is not None else {}
     return own | {"features": reader.is_feature}
 
 
-def _view(bench: AuditBench, sides: list[Responses], columns: np.ndarray) -> View:
-    names = tuple(name for name, kept in zip(bench.oracle.names, columns) if kept)
+def _view(lab: AuditLab, sides: list[Responses], columns: np.ndarray) -> View:
+    names = tuple(name for name, kept in zip(lab.reader.names, columns) if kept)
     reference, client = (one.attributes(columns) for one in sides)
-    return View(reference, client, names, not bench.oracle.is_feature[columns].all(),
-                bench.job.profile.latents.match, bench.job.suite.n_common)
+    return View(reference, client, names, not lab.reader.is_feature[columns].all(),
+                lab.lab.design.sizes.latents.match, lab.method.n_common)
 
 
-def _result(bench: AuditBench, views: dict[str, View], banks: list, control: dict[str, View] | None,
+def _result(lab: AuditLab, views: dict[str, View], runs: list, control: dict[str, View] | None,
             resamples: int) -> dict:
     """Findings by the first of the views (attributes, where an oracle reads them), features beside them."""
-    columns = _columns(bench)
-    judging = next(iter(views))
-    view, cut = views[judging], {kind: ([r.attributes(columns[kind]) for r in banks[0]],
-                                        [r.attributes(columns[kind]) for r in banks[1]]) for kind in views}
-    false = finding.false_positives(control[judging]) if control else None
+    columns = _columns(lab.reader)
+    evidence = next(iter(views))
+    view, cut = views[evidence], {kind: ([r.attributes(columns[kind]) for r in runs[0]],
+                                        [r.attributes(columns[kind]) for r in runs[1]]) for kind in views}
+    false = finding.false_positives(control[evidence]) if control else None
     levels = {kind: finding.beyond_chance(views[kind], cut[kind]) for kind in views}
-    found = {"common": finding.common(view, levels[judging]), "missing": finding.unique(view, True),
+    found = {"common": finding.common(view, levels[evidence]), "missing": finding.unique(view, True),
              "novel": finding.unique(view, False)}
     for one in found["missing"] + found["novel"]:
         one["stands_out"] = finding.stands_out(one, false)
-    if judging == "attributes":
+    if evidence == "attributes":
         _add_features(found, views["features"], levels["features"])
         _add_shares(found, view)
-    return {"judged_by": judging, **found, "unmeasurable": {k: finding.unmeasurable(v) for k, v in views.items()},
+    return {"evidence": evidence, **found, "unmeasurable": {k: finding.unmeasurable(v) for k, v in views.items()},
             "chance": {kind: {"pair_cosine": levels[kind], "scores": finding.scores(views[kind], cut[kind], resamples)}
                        for kind in views}, "control": false}
 
@@ -166,21 +165,26 @@ def _data(subjects: list[Subject], views: dict[str, View]) -> dict | None:
     """What the zoo's manifest says of the training data: attributes that one has and the other lacks."""
     if "attributes" not in views or not all(one.rates for one in subjects):
         return None
-    a, b = ({name: min(rate, 1 - rate) for name, rate in one.rates.items()} for one in subjects)
-    names = views["attributes"].names
-    return {"missing": [n for n in names if a.get(n, 0) >= VARIES and b.get(n, 1) <= ABSENT],
-            "novel": [n for n in names if b.get(n, 0) >= VARIES and a.get(n, 1) <= ABSENT]}
+    names, (a, b) = views["attributes"].names, (one.rates for one in subjects)
+    return {"missing": lacking(names, a, b), "novel": lacking(names, b, a)}
 
 
-def _artifacts(bench: AuditBench, pair: Pair, control: Pair | None, seed: int) -> dict:
+def _artifacts(lab: AuditLab, pair: Pair, control: Pair | None) -> dict:
     """Where in the store each number's evidence lies."""
-    entry, = bench.job.suite.methods
     out = {}
     for kind, gans in (("pair", pair), ("control", control)):
         if gans:
-            out[kind] = {"directions": bench.directions_step(entry, gans, seed).key,
-                         "responses": [bench.responses_step(entry, gans, side, seed).key for side in (0, 1)]}
-    return out | {"chance": [[step.key for step in bench.bank_steps(gan)] for gan in pair]}
+            found = lab.discovery(gans)
+            out[kind] = {"directions": directions_step(lab.lab, found).key,
+                         "responses": [responses_step(lab.lab, found, side).key for side in (0, 1)]}
+    return out | {"chance": [[step.key for step in random_run_steps(lab.lab, gan)] for gan in pair]}
+
+
+def _made_by(lab: AuditLab, command: list[str]) -> dict:
+    """Which code, settings and machine made the numbers."""
+    sizes = lab.lab.design.sizes
+    return {**surroundings(lab.lab.design.device, command), "profile": sizes.profile, "profile_title": sizes.title,
+            "profile_settings": sizes.model_dump(), "alpha": lab.lab.design.alpha}
 
 
 def _plain(value):
@@ -193,9 +197,10 @@ def _plain(value):
 
 
 # -- pictures -------------------------------------------------------------------------------------------------
-def _pictures(bench: AuditBench, pair: Pair, seed: int, result: dict, out: Path, say: Say) -> dict[str, str]:
-    """Copies a sheet of each kind that has a direction to ``out``; {kind: file}."""
+def _pictures(lab: AuditLab, pair: Pair, result: dict, out: Path, say: Say) -> dict[str, str]:
+    """Draws a sheet of each kind that has a direction to ``out``; {kind: file}."""
     written = {}
+    shown = [traversals(lab.lab, lab.discovery(pair), side) for side in (0, 1)]
     for kind in KINDS:
         rows = [row for one in result[kind] for row in _rows(kind, one)]
         if not rows:
@@ -203,9 +208,9 @@ def _pictures(bench: AuditBench, pair: Pair, seed: int, result: dict, out: Path,
         say(f"pictures: {kind} directions")
         method = result["method"]
         title = (f"{kind} directions: client {result['client']['given']} against reference "
-                 f"{result['reference']['given']}; {bench.zoo.title}; {method['name']}, {method['steps']:,} of "
-                 f"{method['published_steps']:,} steps, seed {seed}")
-        shutil.copyfile(bench.pictures(pair, seed, title, rows), out / f"{kind}.png")
+                 f"{result['reference']['given']}; {lab.title}; {method['name']}, {method['steps']:,} of "
+                 f"{method['published_steps']:,} steps, seed {lab.seed}")
+        sheet(out / f"{kind}.png", shown, title, rows)
         written[kind] = f"{kind}.png"
     return written
 

@@ -24,6 +24,7 @@ from dirbench.benchmarks.config.job import Job
 from dirbench.benchmarks.config.suite import Entry
 from dirbench.benchmarks.running import folder as run_folder
 from dirbench.checks import first_line
+from dirbench.files import write_atomically
 from dirbench.plugins import EXTRACTORS, METHODS, METRICS, method_group
 from dirbench.results.artifacts.locks import lock
 from dirbench.results.stored_run import read_run
@@ -65,17 +66,17 @@ def run(args: argparse.Namespace) -> int:
     from dirbench.benchmarks.running import failures
     from dirbench.benchmarks.running.local import run as run_cells
     from dirbench.benchmarks.running.plan import Plan  # torch is imported only by the commands that need it
-    from dirbench.benchmarks.stages.lab import Workbench
-    from dirbench.benchmarks.stages.score import Scorer
+    from dirbench.benchmarks.running.provenance import provenance
+    from dirbench.benchmarks.stages.work import Work
 
     job = make_job(args)
     share = _share(args)
-    bench = Workbench(job)
-    check_gans(job.suite, job.all_gans if args.zoo else job.suite.everyone, bench.zoo)
+    work = Work.of(job)
+    check_gans(job.suite, job.all_gans if args.zoo else job.suite.everyone, work.zoo)
     for gan in job.all_gans:
-        for note in bench.zoo.check(gan):  # damaged weights stop the run now, not after an hour
+        for note in work.zoo.check(gan):  # damaged weights stop the run now, not after an hour
             print(f"note: {gan}: {note}", file=sys.stderr)
-    plan = Plan(bench, Scorer(bench))
+    plan = Plan(work)
     plan.check_sizes()
     ids = list(plan.cells)
     if args.only:
@@ -90,20 +91,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = args.out or places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
     run_folder.open_folder(out, job)
-    made_by = run_folder.provenance(job, plan.bench, [program(), *sys.argv[1:]])
+    made_by = provenance(work, [program(), *sys.argv[1:]])
     if share:
         ids = ids[share[0]::share[1]]
     records = run_cells(job, plan, ids, out, args.workers or _default_workers(job.device))
     with lock(out / ".tables.lock"):
-        rows, cells, absent = run_folder.gather(out, job, plan)
-        run_folder.write_atomically(out / "run.json", json.dumps(made_by, indent=1))
-        if share and absent:
-            print(f"{len(plan.cells) - len(absent)} of {len(plan.cells)} cells are done; tables come with the last "
+        gathered = run_folder.gather(out, plan)
+        write_atomically(out / "run.json", json.dumps(made_by, indent=1))
+        if share and gathered.absent:
+            print(f"{len(plan.cells) - len(gathered.absent)} of {len(plan.cells)} cells are done; tables come with the last "
                   f"share, or by `{program()} show {out}`")
         else:
-            sheets = run_folder.copy_sheets(out, plan)
-            _tables(out, rows, cells, made_by)
-            print(f"{sheets} traversal sheets in {out / 'sheets'}")
+            _tables(out, gathered.rows, gathered.cells, made_by)
+            print("\n".join(gathered.lines))
     failed = [r for r in records if r["status"] == "failed"]
     for line in failures.write(records, out):
         print(line, file=sys.stderr)
@@ -184,15 +184,15 @@ def _default_workers(device: str) -> int:
 
 def _print_plan(job: Job, plan, ids: list[str]) -> None:
     sizes = job.profile
-    print(f"suite {job.suite.suite} v{job.suite.version} on {plan.bench.zoo.title}, profile {sizes.profile} "
+    print(f"suite {job.suite.suite} v{job.suite.version} on {plan.work.zoo.title}, profile {sizes.profile} "
           f"({sizes.title}), device {job.device}")
     print(f"  {len(job.gans)} GANs, controls {', '.join('/'.join(c) for c in job.controls) or 'none'}; seeds "
           f"{', '.join(map(str, sizes.seeds))}; {sizes.latents.match} latents to match on, {sizes.latents.score} to "
-          f"score on; alpha {job.suite.alpha:g}; {_attributes(plan.bench.oracle)}")
+          f"score on; alpha {job.suite.alpha:g}; {_attributes(plan.work.lab.oracle)}")
     if job.left_out and sizes.gans is not None:
         print(f"  left out by profile {sizes.profile}, which compares {' and '.join(sizes.gans)}: "
               f"{', '.join(job.left_out)}")
-    for names in plan.bench.alike():
+    for names in plan.work.alike():
         print(f"  {' and '.join(names)} are the same generator")
     methods = [(e.label, job.method(e)) for e in job.suite.methods]
     print("  " + ", ".join(f"{label} ({m.steps:,} of {m.published_steps():,} steps)" if m.published_steps() else label
@@ -224,10 +224,11 @@ def _metrics() -> dict:
 
 
 def _tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
+    from dirbench.benchmarks.running.provenance import caption_facts
     from dirbench.results.console import console_summary
     from dirbench.results.nulls import read_nulls
     from dirbench.results.report import make_all
-    facts = run_folder.caption_facts(made_by) | {"chance": read_nulls(out)}
+    facts = caption_facts(made_by) | {"chance": read_nulls(out)}
     written = make_all(out, rows, cells, facts, _metrics())
     print(console_summary(rows, cells, facts, _metrics()))
     print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
@@ -291,7 +292,8 @@ def _write_reference(args: argparse.Namespace, rows: pd.DataFrame, made_by: dict
     except OSError as error:
         raise ConfigError(f"--against {args.against} cannot be written to ({error.strerror})") from error
     closed = [name for name, cls in METHODS.load_all()[0].items() if cls.deterministic]
-    facts = run_folder.caption_facts(made_by)
+    from dirbench.benchmarks.running.provenance import caption_facts
+    facts = caption_facts(made_by)
     reference = checks.reference_from_rows(rows, closed, made_by["controls"], facts)
     print(f"wrote {checks.write_reference(reference, args.against)}")
     print(f"wrote {write_settings(settings_of(made_by), args.against)}, the settings that it is compared under")

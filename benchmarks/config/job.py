@@ -6,15 +6,36 @@ import hashlib
 import inspect
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from dirbench.benchmarks.config.profile import Profile
 from dirbench.benchmarks.config.suite import Entry, Extractor, Suite
-from dirbench.method import DirectionMethod, PairedMethod
-from dirbench.plugins import EXTRACTORS, METHODS
+from dirbench.plugins import EXTRACTORS, METHODS, Method
 
 Pair = tuple[str, str]
+
+
+def sized_method(name: str, profile: Profile, common: Mapping[str, Any], own: Mapping[str, Any]) -> Method:
+    """A method at the profile's sizes.
+
+    Args:
+        common: settings that all methods have in common, which the profile may override.
+        own: of this one, which nothing overrides.
+    """
+    sizes = dict(profile.methods.get(name, {}))
+    if "per_step" in sizes and "n_directions" in (asked := {**common, **own}):
+        sizes["per_step"] = min(sizes["per_step"], asked["n_directions"])  # fewer are all trained in each step
+    return METHODS.build(name, {**common, **sizes, **own})
+
+
+def sized_extractor(chosen: Extractor, profile: Profile) -> Extractor:
+    """An extractor at the profile's input size, if it can choose, unless it says its own."""
+    known = inspect.signature(EXTRACTORS.check(chosen.name, chosen.params)).parameters
+    sizes = {k: v for k, v in profile.extractor.model_dump(exclude_none=True).items() if k in known}
+    return Extractor(name=chosen.name, params=sizes | chosen.params)
 
 
 @dataclass(frozen=True)
@@ -75,30 +96,24 @@ class Job:
             pairs = ((a, b) for a, b in pairs if self.suite.reference in (a, b))
         return [*pairs, *self.controls]
 
-    def method(self, entry: Entry) -> DirectionMethod | PairedMethod:
+    def method(self, entry: Entry) -> Method:
         """The method with its settings: published defaults < suite sizes < profile < the entry's own."""
         if entry.label not in self._methods:
             params = {"n_directions": self.suite.n_directions}
             if METHODS.get(entry.name).paired:
                 params["n_common"] = self.suite.n_common
-            sizes = dict(self.profile.methods.get(entry.name, {}))
-            if "per_step" in sizes:  # a size for suites of more directions; fewer are all trained in each step
-                sizes["per_step"] = min(sizes["per_step"], (params | entry.params)["n_directions"])
-            params |= sizes | entry.params
-            self._methods[entry.label] = METHODS.build(entry.name, params)
+            self._methods[entry.label] = sized_method(entry.name, self.profile, params, entry.params)
         return self._methods[entry.label]
 
     def extractor(self, entry: Entry | None = None) -> Extractor:
         """What an entry compares images with: its own extractor or the suite's, at the profile's size if it can."""
         chosen = (entry.extractor if entry else None) or self.suite.extractor
         if chosen.key not in self._extractors:
-            known = inspect.signature(EXTRACTORS.check(chosen.name, chosen.params)).parameters
-            sizes = {k: v for k, v in self.profile.extractor.model_dump(exclude_none=True).items() if k in known}
-            self._extractors[chosen.key] = Extractor(name=chosen.name, params=sizes | chosen.params)
+            self._extractors[chosen.key] = sized_extractor(chosen, self.profile)
         return self._extractors[chosen.key]
 
     @cached_property
-    def _methods(self) -> dict[str, DirectionMethod | PairedMethod]:
+    def _methods(self) -> dict[str, Method]:
         return {}  # a plan asks for each method hundreds of times
 
     @cached_property

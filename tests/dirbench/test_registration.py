@@ -133,7 +133,7 @@ def folders(tmp_path, monkeypatch):
 
     yield write
     for name in set(sys.modules) - known:
-        if name in ("methods.strange", "metrics.strange"):
+        if name in ("dirbench.methods.strange", "dirbench.metrics.strange"):
             del sys.modules[name]
 
 

@@ -141,8 +141,8 @@ def test_dry_run_makes_nothing(tmp_path, capsys):
 
 
 def test_a_folder_of_another_plan_is_refused(tmp_path, capsys):
-    assert main(arguments(tmp_path, "run", "store", "random", "--only", "bank/full")) == 0
-    assert main(arguments(tmp_path, "run", "store", "sefa", "--only", "bank/full")) == 2
+    assert main(arguments(tmp_path, "run", "store", "random", "--only", "random/full")) == 0
+    assert main(arguments(tmp_path, "run", "store", "sefa", "--only", "random/full")) == 2
     assert "belongs to another plan: suite.methods is" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")

@@ -220,8 +220,8 @@ def test_a_source_that_is_left_out_is_said_and_not_passed():
 def test_the_command_takes_names_and_files(tmp_path, capsys):
     assert main(["check-metric", "s_disen"]) == 0
     assert "perfect 0.8" in capsys.readouterr().out
-    (tmp_path / "m.py").write_text("from dirbench.metrics.effect import Effect\n\n\nclass Mine(Effect):\n    name = 'mine'\n"
-                                   "    bounds = (1, 0)\n")
+    (tmp_path / "m.py").write_text("from dirbench.metrics.effect import Effect\n\n\nclass Mine(Effect):\n"
+                                   "    name = 'mine'\n    bounds = (1, 0)\n")
     assert main(["check-metric", str(tmp_path / "m.py")]) == 1
     assert "m.py:4: class Mine: \"mine\": bounds is (1, 0)" in capsys.readouterr().out
     for subject, words in (("s_disn", 'Did you mean "s_disen"?'), (str(tmp_path / "nowhere.py"), "does not exist"),

@@ -120,7 +120,7 @@ def run(tmp_path_factory):
                          ",".join(["effect", "alignment", *GOOD, *BAD, "no-reason"]))
         assert main(args) == 1
         yield folder / "run", "".join(said)
-    sys.modules.pop("metrics.strangers_own", None)
+    sys.modules.pop("dirbench.metrics.strangers_own", None)
 
 
 @pytest.fixture(scope="module")
