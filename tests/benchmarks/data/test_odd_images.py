@@ -17,13 +17,12 @@ from helpers.image_data import deep_png, encoded, png_chunk, put, put_ramps, ram
 from PIL import Image, ImageOps
 
 from dirbench.benchmarks.commands._main import main
-from dirbench.benchmarks.commands.zoo import notes_as_sentences
 from dirbench.benchmarks.data import decoding, sources
 from dirbench.benchmarks.data.decoding import decode
 from dirbench.benchmarks.data.folder import folder
 from dirbench.benchmarks.data.image_set import ImageSet
 from dirbench.benchmarks.data.pixels import rgb
-from dirbench.benchmarks.data.sources import DataError, DataNote
+from dirbench.benchmarks.data.sources import DataError, DataNote, notes_as_sentences
 from dirbench.results.artifacts import locks
 
 FOUR = [f"{i}.png" for i in range(4)]
