@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dirbench.benchmarks.commands._main import parser
-from dirbench.benchmarks.commands.run import make_job
+from helpers.tiny import profile
+
+from dirbench.benchmarks.config.job import make_job
 from dirbench.benchmarks.generators.planted import PlantedGenerator
 from dirbench.benchmarks.stages.lending import Misused, given_back
 from dirbench.benchmarks.stages.work import Work
 from dirbench.directions import Vectors
 from dirbench.methods.random_directions import RandomDirections
-from helpers.tiny import arguments
 
 GAN = PlantedGenerator()
 GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
@@ -40,7 +40,8 @@ def test_what_fits_passes():
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_changed_generator_is_told_and_seen_by_nobody_else(raises, tmp_path):
-    lab = Work.of(make_job(parser().parse_args(["run", *arguments(tmp_path)]))).lab
+    job = make_job("celeba_subsets", profile(tmp_path), methods=["random", "sefa"], store=tmp_path / "store")
+    lab = Work.of(job).lab
     before = lab.generator("full").fingerprint()
     error, words = (KeyError, "bug") if raises else (Misused, "changes the weights or buffers of full")
     with pytest.raises(error, match=words), lab.lent(RandomDirections, "mine", ("full", "no_hats")):
