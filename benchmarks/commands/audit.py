@@ -47,19 +47,19 @@ def run(args: argparse.Namespace) -> int:
     check_whole("--seed", args.seed, 0, SEEDS_BELOW)
     if args.offline:
         go_offline()
-    from dirbench.benchmarks.audit.run import audit
+    from dirbench.benchmarks.audit.run import Question, audit
     from dirbench.benchmarks.config.device import usable_device
     from dirbench.benchmarks.config.suite import load_profile
     from dirbench.benchmarks.running.process import use_one_thread
 
-    profile, extractor, device = load_profile(args.profile), _extractor(args.features), usable_device(args.device)
+    question = Question(args.reference, args.client, load_profile(args.profile), _extractor(args.features), args.oracle,
+                        tuple(args.control) if args.control else None, args.key, args.seed, args.steps)
+    device = usable_device(args.device)
     out = args.out or places.runs() / f"audit-{time.strftime('%Y%m%d-%H%M%S')}"
     if device == "cpu":
         use_one_thread()  # as in a run
-    result = audit((args.reference, args.client), out, oracle=args.oracle, extractor=extractor,
-                   control=tuple(args.control) if args.control else None, profile=profile, seed=args.seed,
-                   steps=args.steps, device=device, store=str(places.store(args.store)),
-                   command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True), key=args.key)
+    result = audit(question, out, device=device, store=str(places.store(args.store)),
+                   command=[program(), *sys.argv[1:]], say=lambda text: print(text, flush=True))
     counts = ", ".join(f"{len(result[kind])} {kind}" for kind in ("common", "missing", "novel"))
     print(f"{counts} directions with measurable effect; the page is {out / 'audit.md'}")
     return 0

@@ -156,6 +156,7 @@ def _work(job: Job, plan: Plan, ids: list[str], out: Path, share: tuple[int, int
         print(line, file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(records)} cells failed; the same command tries them again", file=sys.stderr)
-    print(f"{len(plan.cells) - len(gathered.absent)} of {len(plan.cells)} cells are done; tables come with the last share, or "
-          f"by `{program()} show {out}`" if unfinished else open_first(out))
+    done = len(plan.cells) - len(gathered.absent)
+    print(f"{done} of {len(plan.cells)} cells are done; tables come with the last share, or by `{program()} show {out}`"
+          if unfinished else open_first(out))
     return 1 if failed else 0

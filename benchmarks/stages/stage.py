@@ -1,4 +1,4 @@
-"""What a stage is: one kind of work of a run. Stages are found by being there: each file of this folder may have one."""
+"""What a stage is: one kind of work of a run. Stages are found by being there, at most one a file of this folder."""
 
 from __future__ import annotations
 

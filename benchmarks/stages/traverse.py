@@ -77,8 +77,9 @@ class TraverseStage(Stage):
         for entry in work.job.suite.methods:
             for gans in work.places(entry):
                 found = work.discovery(entry, gans, seed)
-                steps = tuple(step for side in range(len(gans)) for step in (
-                    traversal_step(work.lab, found, side), sheet_step(work.lab, found, side, _title(work, found, side))))
+                sides = range(len(gans))
+                steps = (*(traversal_step(work.lab, found, side) for side in sides),
+                         *(sheet_step(work.lab, found, side, _title(work, found, side)) for side in sides))
                 yield Cell(cell_id(self.kind, entry, gans, seed), self.kind, gans, entry, seed,
                            (cell_id(before, entry, gans, seed),), steps, WEIGHT + sum(s.images for s in steps))
 

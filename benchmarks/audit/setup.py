@@ -1,4 +1,4 @@
-"""The lab of an audit: two generators and a control, xGA's settings, and a reader of attributes and features."""
+"""How an audit is set up: a lab with two generators and a control, xGA, and a reader of attributes and features."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class AuditLab:
-    """What an audit asks a lab for.
+class AuditSetup:
+    """A lab, and what an audit has it do.
 
     Attributes:
         reader: what the lab reads images with.
@@ -35,14 +35,15 @@ class AuditLab:
     title: str
 
     @classmethod
-    def of(cls, pair: Pair, profile: Profile, seed: int, steps: int | None, extractor: Extractor, subjects: Subjects,
-           oracle: AttributeOracle | None, device: str, store: str) -> AuditLab:
-        """The lab for an audit of ``pair``: profiles say its sizes, ``steps`` overrides the training's length."""
+    def of(cls, reference: str, subjects: Subjects, profile: Profile, seed: int, steps: int | None,
+           extractor: Extractor, oracle: AttributeOracle | None, device: str, store: str) -> AuditSetup:
+        """Set up for an audit: profiles say its sizes, ``steps`` overrides the training's length."""
         sizes = profile.model_copy(update={"gans": None, "seeds": [seed]})
         method = cast(XGA, sized_method(XGA.name, sizes, {}, {} if steps is None else {"n_steps": steps}))
         which = sized_extractor(extractor, sizes)
         reader = Reader(oracle, EXTRACTORS.build(which.name, which.params)).to(device)
-        design = Design(sizes, method.alpha, method.n_directions, method.n_common, pair[0], device, which)
+        design = Design(sizes, method.alpha, method.n_directions, method.n_common, reference, device,
+                        which)
         return cls(Lab(design, subjects, reader, None, Store(store)), method, reader, seed, subjects.title)
 
     def discovery(self, pair: Pair) -> Discovery:
