@@ -30,7 +30,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the report; returns 1 if a GAN is unfit."""
     check_whole("zoo check: --samples", args.samples, 2)
-    from dirbench.benchmarks.zoo.fitness import celeba_held_out, check_zoo
+    from dirbench.benchmarks.zoo.cards import check_zoo
+    from dirbench.benchmarks.zoo.fitness import celeba_held_out
     from dirbench.benchmarks.zoo.zoo import load_zoo
     from dirbench.oracles.networks.classifier import load_oracle
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from dirbench.benchmarks.contract.metric_case import (
     DUPLICATED,
@@ -30,6 +28,7 @@ from dirbench.benchmarks.contract.metric_case import (
     effects,
     responses,
 )
+from dirbench.benchmarks.contract.random_sources import kept_random_state, random_state, seed_all
 from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from dirbench.errors import Inapplicable, NotApplicable
 from dirbench.metric import NO_CHANCE, Band, Metric, Score
@@ -125,19 +124,14 @@ def the_interval_contains_the_value(case: MetricCase) -> None:
 # -- how it behaves ----------------------------------------------------------------------------------------
 def same_inputs_same_score(case: MetricCase) -> None:
     inputs = case.inputs(MIXED)
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        scores = []
+    scores = []
+    with kept_random_state():
         for seed in (1, 1, 2):
-            torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
-            before = _random_state()
+            seed_all(seed)
+            before = random_state()
             scores.append(_numbers(case, inputs))
-            demand(_random_state() == before, "it changes the global random state: draw from "
+            demand(random_state() == before, "it changes the global random state: draw from "
                    "np.random.default_rng(inputs.seed)")
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
     demand(scores[0] == scores[1] == scores[2], "the same inputs give other numbers (value, interval) the second time: "
            f"{scores[0][:3]}, then {scores[1 if scores[1] != scores[0] else 2][:3]}; draw from "
            "np.random.default_rng(inputs.seed), and keep nothing between calls")
@@ -349,7 +343,3 @@ def _numbers(case: MetricCase, inputs: Any) -> list[float]:
             continue
         found += [-np.inf if np.isnan(x) else float(x) for x in (score.value, score.ci_low, score.ci_high)]
     return found
-
-
-def _random_state() -> tuple[bytes, bytes, object]:
-    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()).encode(), random.getstate()
