@@ -19,6 +19,8 @@ from dirbench.benchmarks.data.faces import faces
 from dirbench.benchmarks.data.image_set import TEST
 from dirbench.benchmarks.training.gan import save_sheet, to_uint8
 from dirbench.benchmarks.zoo.zoo import Zoo, load_zoo, metadata
+from dirbench.oracles.networks.classifier import load_oracle
+from dirbench.plugins import EXTRACTORS
 
 LACKING_MARGIN = 0.02  # a lacking value may be read this much more often in samples than in held-out renders
 COMMON_MARGIN = 0.10  # so far may the rate of a common attribute be off
@@ -315,8 +317,6 @@ def check_zoo(zoo: str = "mini", samples: int = 2000, out: Path | None = None, o
     ``oracle`` and ``features`` default to the scorer and EfficientNet-Lite0 at 64 pixels; ``held_out`` and ``data`` are
     the images that samples are compared with, and their name.
     """
-    from dirbench.oracles.networks.classifier import load_oracle
-    from dirbench.plugins import EXTRACTORS
     loaded = load_zoo(zoo)
     oracle = load_oracle("scorer") if oracle is None else oracle
     features = EXTRACTORS.build("efficientnet_lite0", input_size=64).features if features is None else features
