@@ -16,8 +16,7 @@ from dirbench.directions import Directions
 
 if TYPE_CHECKING:
     from dirbench.generator import Generator
-    from dirbench.oracle import AttributeOracle, FeatureExtractor
-    from dirbench.oracles.networks.density_ratio import DensityRatio
+    from dirbench.oracle import AttributeOracle, FeatureExtractor, RatioEstimator
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Context:
     seed: int = 0
     extractor: FeatureExtractor | None = None
     teacher: AttributeOracle | None = None
-    density_ratio: DensityRatio | None = None
+    density_ratio: RatioEstimator | None = None
     checkpoint: Path | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
     chunk: int = 64

@@ -1,4 +1,4 @@
-"""The two frozen judges: attribute oracles (images -> logits) and feature extractors (images -> features)."""
+"""Frozen networks: attribute oracles (images -> logits), extractors (images -> features), density ratios of two GANs."""
 
 from __future__ import annotations
 
@@ -77,3 +77,17 @@ class FeatureExtractor(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """sha256 (hex) of weights and preprocessing."""
+
+
+class RatioEstimator(nn.Module, ABC):
+    """Tells from the features of an image of which of two GANs it is; what paired methods are lent.
+
+    Attributes:
+        loss: what it was trained with; methods that were published with one check it.
+    """
+
+    loss: str
+
+    @abstractmethod
+    def scores(self, features: Tensor) -> Tensor:
+        """[N, 2], at least 0, of features [N, F]: high where they are likelier of the reference, and of the client."""

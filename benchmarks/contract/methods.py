@@ -179,7 +179,7 @@ def leaves_networks_alone(case: Case) -> None:
         gan.train()
         gan.mean.requires_grad_(True)
         gan.own_rng = torch.Generator().manual_seed(3)
-    networks = [("the generator", gan) for gan in gans]
+    networks: list[tuple[str, torch.nn.Module]] = [("the generator", gan) for gan in gans]
     networks += [(f"the {name}", judge()) for name, judge in JUDGES.items() if name in case.cls.needs]
     before = [_state(net) for _, net in networks]
     case.discover(gans)

@@ -30,9 +30,9 @@ from dirbench.benchmarks.contract.metric_case import (
 )
 from dirbench.benchmarks.contract.random_sources import kept_random_state, random_state, seed_all
 from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
-from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
 from dirbench.errors import Inapplicable, NotApplicable
 from dirbench.metric import NO_CHANCE, Band, Metric, Score
+from dirbench.random_runs import pairs_of_runs, scores_of_pairs, scores_of_runs
 from dirbench.responses import Responses
 from dirbench.results.statistics.chance import band
 from dirbench.scores import score_faults
@@ -251,8 +251,8 @@ def works_through_chance(case: MetricCase) -> str:
         else:
             runs = [[responses(np.random.default_rng([s, r]).normal(size=(K, M)), 10 * s + r) for r in range(RUNS)]
                     for s in (0, 1)]
-            scores = null_scores_single(case.metric, protocol, runs[0], case.single(runs[0][0])) \
-                if case.kind == "single" else null_scores(case.metric, protocol, null_pairs(
+            scores = scores_of_runs(case.metric, protocol, runs[0], case.single(runs[0][0])) \
+                if case.kind == "single" else scores_of_pairs(case.metric, protocol, pairs_of_runs(
                     runs[0], runs[1], case.pair(runs[0][0], runs[1][0])))
             found = band({tuple("ab"[:scores.ndim]): scores}, case.cls.bounds)
         demand(np.isnan(found.mean) or found.low <= found.mean <= found.high or np.isnan(found.low),

@@ -14,11 +14,10 @@ from helpers.image_data import GREEN, encoded, flagged, put, put_ramps, ramp, ra
 from PIL import Image
 
 from dirbench.benchmarks.commands._main import main
-from dirbench.benchmarks.commands.zoo import notes_as_sentences
 from dirbench.benchmarks.data import decoding, sources
 from dirbench.benchmarks.data.decoding import decode
 from dirbench.benchmarks.data.folder import folder
-from dirbench.benchmarks.data.sources import DataError, DataNote
+from dirbench.benchmarks.data.sources import DataError, DataNote, notes_as_sentences
 from dirbench.results.artifacts import locks
 
 FOUR = [f"{i}.png" for i in range(4)]

@@ -101,7 +101,7 @@ def test_the_figure_takes_every_name_for_text(tmp_path, source):
 
 
 def test_a_long_title_of_a_sheet_is_broken_into_lines():
-    font = sheets._font(sheets.TEXT)
+    font = sheets.sheet_font(sheets.TEXT)
     for text in ("word " * 200, "x" * 900, "short", ""):
         lines = sheets._wrapped(text, font, 500)
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")

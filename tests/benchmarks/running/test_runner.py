@@ -178,7 +178,7 @@ def test_a_failing_method_is_reported_and_the_others_finish(extra_methods, tmp_p
     out, err = capsys.readouterr()
     assert code == 1
     told, = (line for line in err.splitlines() if line.startswith("failed: ") and "traceback" in line)
-    assert "RuntimeError: the sky is green (" in told and "/fails.py:" in told and "6 more need them" in told
+    assert "RuntimeError: the sky is green (" in told and "/fails.py:" in told and "8 more need them" in told
     kept, = (tmp_path / "run" / "errors").iterdir()
     assert "Traceback" in kept.read_text() and "discover/fails/full/seed0" in kept.read_text()
     assert "methods/syntax.py: SyntaxError" in out
@@ -201,11 +201,11 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
 
 
-def test_what_a_pair_cost_includes_its_density_ratio(tmp_path):
+def test_what_a_pair_cost_is_its_density_ratio_its_directions_and_their_responses(tmp_path):
     assert main(arguments(tmp_path, methods="xga")) == 0
     cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False)
-    found, = cells.loc[cells["kind"] == "discover", "seconds"]
-    runs = {f"chance {run}" for run in range(2)}  # responses of the bank
+    found = cells.loc[cells["kind"].isin(["ratio", "discover", "respond"]), "seconds"].sum()
+    runs = {f"chance {run}" for run in range(2)}  # responses to random directions
     made = [json.loads(path.read_text()) for kind in ("ratio", "directions", "responses")
             for path in (tmp_path / "store" / kind).glob("*/made.json")]
     assert len(made) == 1 + 1 + 2 + 2 * len(runs)

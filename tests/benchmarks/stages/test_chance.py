@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from helpers.made_up_responses import distinct, pair, responses, single
 
-from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
 from dirbench.metrics.alignment import Alignment
 from dirbench.metrics.attribute_recovery import AttributeRecovery
 from dirbench.metrics.s_disen import SDisen
 from dirbench.plugins import METRICS
+from dirbench.random_runs import pairs_of_runs, scores_of_pairs, scores_of_runs
 from dirbench.results.statistics.chance import band, recovery_chance
 from dirbench.scores import MetricError
 
@@ -37,7 +37,7 @@ def template(banks, **kwargs):
 
 
 def chance(metric, protocol, banks, **kwargs):
-    return band({("a", "b"): null_scores(metric, protocol, null_pairs(*banks, template(banks, **kwargs)))})
+    return band({("a", "b"): scores_of_pairs(metric, protocol, pairs_of_runs(*banks, template(banks, **kwargs)))})
 
 
 def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(banks):
@@ -83,7 +83,7 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
         fresh = {g: random_run(g, 100 + i) for g in (a, b)}
         return Alignment().compute(pair(fresh[a], fresh[b], n_match=latents // 2), "greedy", 0).value
 
-    tables = {(a, b): null_scores(Alignment(), "greedy", null_pairs(
+    tables = {(a, b): scores_of_pairs(Alignment(), "greedy", pairs_of_runs(
         nulls[a], nulls[b], pair(nulls[a][0], nulls[b][0], n_match=latents // 2))) for a, b in fewer}
     inside, mean_inside, of_mean = [], [], band(tables)
     for i in range(60):
@@ -99,17 +99,17 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
 
 
 def test_the_null_is_the_whole_protocol(banks):
-    pairs = null_pairs(*banks, template(banks, missing=(3,)))  # shared by protocols and metrics, in any order
+    pairs = pairs_of_runs(*banks, template(banks, missing=(3,)))  # shared by protocols and metrics, in any order
     for protocol in ("greedy", "greedy-centred"):
         for metric in (Alignment(), AttributeRecovery()):
-            scores = null_scores(metric, protocol, pairs)
+            scores = scores_of_pairs(metric, protocol, pairs)
             again = pair(banks[0][2], banks[1][1], missing=(3,))
             assert scores.shape == (4, 4)
             assert scores[2, 1] == pytest.approx(metric.compute(again, protocol, 0).value, abs=1e-9)
 
 
 def test_scores_that_do_not_exist_are_nan_and_bands_are_cut_to_the_bounds(banks):
-    assert np.isnan(null_scores(AttributeRecovery(), "greedy", null_pairs(*banks, template(banks)))).all()
+    assert np.isnan(scores_of_pairs(AttributeRecovery(), "greedy", pairs_of_runs(*banks, template(banks)))).all()
     scores = {("a",): np.array([0.0, 0.9, 0.1])}
     assert band(scores).low < 0 and band(scores).high > 1
     assert (band(scores, (0, 1)).low, band(scores, (0, 1)).high) == (0, 1)
@@ -119,7 +119,7 @@ def test_scores_that_do_not_exist_are_nan_and_bands_are_cut_to_the_bounds(banks)
 
 def test_null_of_one_gan():
     nulls = bank(0)
-    found = band({("a",): null_scores_single(SDisen(), "headline", nulls, single(nulls[0]))}, SDisen.bounds)
+    found = band({("a",): scores_of_runs(SDisen(), "headline", nulls, single(nulls[0]))}, SDisen.bounds)
     assert 0 <= found.low < found.mean < found.high < 0.6  # over seeds 0.24 +- 0.04
     clean = responses(distinct(K, M), noise=0.2)
     assert SDisen().compute(single(clean), "headline").value > found.high
@@ -127,7 +127,7 @@ def test_null_of_one_gan():
 
 def test_a_null_without_live_directions_has_no_band():
     nothing = [responses(np.zeros((K, M)), seed=s) for s in (0, 1)]
-    scores = null_scores_single(SDisen(), "headline", nothing, single(nothing[0]))
+    scores = scores_of_runs(SDisen(), "headline", nothing, single(nothing[0]))
     found = band({("a",): scores})
     assert np.isnan(scores).all() and np.isnan(found.mean) and np.isnan(found.low)
 
@@ -140,5 +140,5 @@ def test_a_metric_that_returns_no_score_is_told_of_as_such(returned):
 
     run = bank(0, 1)
     with pytest.raises(MetricError, match=f"compute returns a {type(returned).__name__}, expected a Score") as told:
-        null_scores_single(Mine(), "headline", run, single(run[0]))
+        scores_of_runs(Mine(), "headline", run, single(run[0]))
     assert "test_chance.py:" in told.value.place

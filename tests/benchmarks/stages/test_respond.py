@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dirbench.benchmarks.stages.respond import images_needed, respond
 from dirbench.directions import Vectors
 from dirbench.generator import Generator
 from dirbench.oracle import AttributeOracle
-from dirbench.responses import Responses
+from dirbench.responses import Responses, images_needed, respond
 
 pytestmark = pytest.mark.numeric
 

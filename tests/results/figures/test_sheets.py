@@ -9,12 +9,13 @@ from helpers.made_up_responses import responses
 from helpers.planted import PlantedGenerator, PlantedOracle
 from PIL import Image
 
-from dirbench.benchmarks.stages.respond import respond
 from dirbench.changes import changes, reliability, spread
 from dirbench.directions import Vectors
 from dirbench.metric import SingleInputs
 from dirbench.metrics.effect import Effect
+from dirbench.responses import respond
 from dirbench.results.figures.sheets import GAP, MARGIN, describe, traversal_sheet
+from dirbench.traversals import traverse
 
 STRENGTHS = [-3.0, 0.0, 3.0]
 
@@ -55,8 +56,8 @@ def test_a_direction_that_does_nothing_is_called_dead():
 
 def test_every_picture_is_the_generators_own_enlarged_by_three(tmp_path, planted):
     generator, oracle, directions, latents, seen = planted
-    path = traversal_sheet(tmp_path / "sheets" / "a.png", generator, directions, seen, oracle.names, "planted",
-                           latents[:2], STRENGTHS)
+    path = traversal_sheet(tmp_path / "sheets" / "a.png", traverse(generator, directions, latents[:2], STRENGTHS), seen,
+                           oracle.names, "planted")
     sheet = np.asarray(Image.open(path))
     side, step = 3 * generator.resolution, 3 * generator.resolution + GAP
     block = len(STRENGTHS) * step + 3 * MARGIN
@@ -75,9 +76,10 @@ def test_every_picture_is_the_generators_own_enlarged_by_three(tmp_path, planted
 def test_wrong_inputs_are_refused_with_a_sentence(tmp_path, planted):
     generator, oracle, directions, latents, seen = planted
     with pytest.raises(ValueError, match="3 directions, but responses of 2"):
-        traversal_sheet(tmp_path / "a.png", generator, directions, seen.select([0, 1]), oracle.names, "", latents, [0])
-    with pytest.raises(ValueError, match="needs latents and strengths; got 32 and 0"):
-        traversal_sheet(tmp_path / "a.png", generator, directions, seen, oracle.names, "", latents, [])
+        traversal_sheet(tmp_path / "a.png", traverse(generator, directions, latents, [0.0]), seen.select([0, 1]),
+                        oracle.names, "")
+    with pytest.raises(ValueError, match="need latents and strengths; got 32 and 0"):
+        traverse(generator, directions, latents, [])
     with pytest.raises(ValueError, match="2 names for responses with 6 attributes"):
         describe(seen, ["a", "b"])
     assert not (tmp_path / "a.png").exists()

@@ -1,17 +1,10 @@
-"""What a user writes for a path or a device, made into one that can be used."""
+"""The device that a user names, made into one that can be used."""
 
 from __future__ import annotations
 
+import torch
+
 ACCELERATORS = ("cuda", "mps", "xpu")
-
-
-def words(text: str) -> list[str]:
-    """The words of a list on the command line, with commas or spaces between them; each once.
-
-    >>> words("sefa, random,sefa")
-    ['sefa', 'random']
-    """
-    return list(dict.fromkeys(text.replace(",", " ").split()))
 
 
 def usable_device(name: str) -> str:
@@ -20,7 +13,6 @@ def usable_device(name: str) -> str:
     Raises:
         ValueError: torch knows no such device, or it is not there; says which are.
     """
-    import torch  # here, since a path alone must not cost its import
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -40,7 +32,6 @@ def usable_device(name: str) -> str:
 
 def _there() -> list[str]:
     """Names of the devices that this machine and this torch have."""
-    import torch
     found = ["cpu"]
     for kind in ACCELERATORS:
         module = getattr(torch, kind, None)

@@ -1,4 +1,4 @@
-"""What random runs get from a metric: the whole protocol, matching, latents and all."""
+"""Scores of random runs: what a metric gives random directions, by the whole protocol, matching, latents and all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dirbench.responses import Responses
 from dirbench.scores import MetricError
 
 
-def null_pairs(reference: Sequence[Responses], client: Sequence[Responses],
+def pairs_of_runs(reference: Sequence[Responses], client: Sequence[Responses],
                template: PairInputs) -> list[list[PairInputs]]:
-    """Each random run of the reference against each of the client, for ``null_scores`` of one metric after another.
+    """Each random run of the reference against each of the client, for ``scores_of_pairs`` of one metric after another.
 
     Args:
         reference, client: responses of the R and S random runs of either GAN; a run has as many directions as a
@@ -28,14 +28,14 @@ def null_pairs(reference: Sequence[Responses], client: Sequence[Responses],
     return [[replace(template, reference=a, client=b, paired=True) for b in client] for a in reference]
 
 
-def null_scores(metric: Metric, protocol: str, pairs: Sequence[Sequence[PairInputs]]) -> np.ndarray:
-    """Null scores [R, S] of a pair metric on ``null_pairs``; NaN where a score does not exist."""
+def scores_of_pairs(metric: Metric, protocol: str, pairs: Sequence[Sequence[PairInputs]]) -> np.ndarray:
+    """Scores [R, S] of a pair metric on ``pairs_of_runs``; NaN where a score does not exist."""
     return np.array([[_point(metric, protocol, inputs) for inputs in row] for row in pairs])
 
 
-def null_scores_single(metric: Metric, protocol: str, runs: Sequence[Responses],
+def scores_of_runs(metric: Metric, protocol: str, runs: Sequence[Responses],
                        template: SingleInputs) -> np.ndarray:
-    """Null scores [R] of a single-GAN metric, as ``null_scores``."""
+    """Scores [R] of a single-GAN metric, as ``scores_of_pairs``."""
     return np.array([_point(metric, protocol, replace(template, responses=run)) for run in runs])
 
 
