@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.strangers_method import mine
 
-from dirbench.benchmarks.commands import _main as cli
+from dirbench.benchmarks.commands import main
 from dirbench.names import UnknownName
 from dirbench.plugins import EXTRACTORS, FAMILIES, METHODS, METRICS, method_group
 
@@ -128,6 +128,6 @@ INIT = "def __init__(self, input_size: int = 32)"
     ("def maps", "def map", "it does not define maps"), ('"strangers-colour", 3', '"a b", 3', 'has " "')])
 def test_a_broken_extractor_is_listed_and_takes_nobody_down(install, capsys, old, new, words):
     install({"colour": EXTRACTOR.replace(old, new, 1)}, {"dirbench.oracles": [("colour", "plugged.colour")]})
-    assert cli.main(["list"]) == 0
+    assert main(["list"]) == 0
     line, = (line for line in capsys.readouterr().out.splitlines() if "not loaded" in line)
     assert words in line and "plugged.colour (MeanColour)" in line

@@ -9,7 +9,7 @@ import pytest
 from helpers.strangers_method import mine
 from helpers.tiny import ROOT
 
-from dirbench.benchmarks.commands import _main as cli
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.contract import methods as contract
 from dirbench.plugins import METHODS
 
@@ -25,7 +25,7 @@ def forget(monkeypatch):
 def check(folder, capsys, text):
     file = folder / "mine.py"
     file.write_text(text)
-    code = cli.main(["check-method", str(file)])
+    code = main(["check-method", str(file)])
     said = capsys.readouterr()
     return code, said.out + said.err
 
@@ -57,7 +57,7 @@ def test_files_that_are_no_method(tmp_path, capsys):
                         ("raise SystemExit\n", "cannot be imported: SystemExit")):
         code, said = check(tmp_path, capsys, text)
         assert code == 2 and words in said and "Traceback" not in said
-    assert cli.main(["check-method", str(tmp_path / "nowhere.py")]) == 2
+    assert main(["check-method", str(tmp_path / "nowhere.py")]) == 2
 
 
 def test_the_readmes_method_passes_and_what_it_does_not_say_is_said(tmp_path, capsys):
