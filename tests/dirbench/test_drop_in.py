@@ -1,4 +1,5 @@
-"""One new file each, and it is found by being there: a method, metric, extractor, generator family, suite and profile.
+"""One new file each, and it is found by being there: a method, metric, extractor, generator family, stage,
+command, suite and profile.
 
 They are laid into a copy of the project in which nothing else is touched, and tried together in one run.
 """
@@ -98,6 +99,56 @@ class Dropped(Generator):
     def affine_weights(self, layers: Layers = "all") -> list[Tensor]:
         return [self.weight.detach()]
 '''
+STAGE = '''
+"""Dropped: how many directions a search found."""
+
+from dirbench.benchmarks.stages.discover import directions, directions_step
+from dirbench.benchmarks.stages.stage import Cell, Stage, cell_id
+
+
+class DroppedStage(Stage):
+    """A cell a search."""
+
+    kind, after = "dropped-stage", ("discover",)
+
+    def cells(self, work):
+        for entry in work.job.suite.methods:
+            for found in work.discoveries(entry):
+                needs = (cell_id("discover", entry, found.gans, found.seed),)
+                yield Cell(cell_id(self.kind, entry, found.gans, found.seed), self.kind, found.gans, entry, found.seed,
+                           needs, (self.step(work, found),))
+
+    def step(self, work, found):
+        return work.lab.step("count", (__name__,), directions=directions_step(work.lab, found).key)
+
+    def make(self, work, cell, progress):
+        found = work.discovery(cell.of_method, cell.gans, cell.seed)
+
+        def build(folder):
+            (folder / "count.txt").write_text(str(len(directions(work.lab, found)[0])))
+
+        work.lab.store.make(self.step(work, found), build)
+        return []
+
+    def gather(self, work, cells, out):
+        (out / "counts.txt").write_text("\\n".join(
+            (work.lab.store.path(cell.steps[0]) / "count.txt").read_text() for cell in cells))
+        return f"{len(cells)} searches counted"
+'''
+COMMAND = '''
+"""``dropped-command``: greets."""
+
+GROUP, HELP, EXAMPLES = "runs", "greet somebody by name", ("Ada",)
+
+
+def arguments(parser):
+    parser.add_argument("who")
+
+
+def run(args):
+    print(f"good day, {args.who}")
+    return 0
+'''
 SUITE = """\
 suite: dropped-suite
 title: Two generators of a new family
@@ -123,13 +174,14 @@ methods:
   xga: {n_steps: 2, per_step: 4, batch: 2}
 """
 FILES = {"methods/dropped.py": METHOD, "metrics/dropped.py": METRIC, "oracles/dropped.py": EXTRACTOR,
-         "benchmarks/generators/dropped.py": FAMILY, "benchmarks/suites/dropped-suite.yaml": SUITE,
+         "benchmarks/generators/dropped.py": FAMILY, "benchmarks/stages/dropped.py": STAGE,
+         "benchmarks/commands/dropped_command.py": COMMAND, "benchmarks/suites/dropped-suite.yaml": SUITE,
          "benchmarks/profiles/dropped-profile.yaml": PROFILE}
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """The copy, with the six files, and beside the suite the checkpoints and the oracle that it names."""
+    """The copy, with those files, and beside the suite the checkpoints and the oracle that it names."""
     folder = build_house(tmp_path_factory.mktemp("house"), FILES)
     beside = folder / "benchmarks" / "suites"
     write_oracle(beside, "any", ("Smiling", "Young", "Eyeglasses"))
@@ -143,7 +195,12 @@ def house(tmp_path_factory):
 def rows(house):
     """Of a run of the suite under the profile, both by their names."""
     run_in(house, "--suite", "dropped-suite", "--profile", "dropped-profile", "--out", "run", "--workers", "1")
-    return pd.read_csv(house / "run" / "rows.csv", keep_default_na=False)
+    return table(house / "run" / "rows.csv")
+
+
+def table(path):
+    """A CSV file's content; what is empty is an empty text."""
+    return pd.read_csv(path, keep_default_na=False)
 
 
 def test_the_suite_and_the_profile_are_found_by_their_names(rows):
@@ -172,3 +229,15 @@ def test_they_are_all_listed(house):
     said = run_in(house, "list")
     for name in ("dropped-suite", "dropped-profile", "dropped-method", "dropped_metric", "dropped-extractor"):
         assert name in said, name
+
+
+def test_the_stage_has_cells_makes_its_artifacts_and_gathers_them(house, rows):
+    cells = table(house / "run" / "cells.csv")
+    own = cells[cells["kind"] == "dropped-stage"]
+    assert len(own) == len(cells[cells["kind"] == "discover"]) > 0 and set(own["status"]) == {"ok"}
+    assert (house / "run" / "counts.txt").read_text().split() == ["4"] * len(own)
+
+
+def test_the_command_is_listed_and_runs(house):
+    assert "dropped-command" in run_in(house, "--help")
+    assert run_in(house, "dropped-command", "Ada") == "good day, Ada\n"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dirbench import methods, metrics
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.names import UnknownName
 from dirbench.plugins import METHODS, METRICS
 

@@ -9,7 +9,7 @@ import torch
 from helpers.planted import PlantedGenerator
 from helpers.tiny import arguments
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.suite import PROFILES, load_profile
 from dirbench.benchmarks.generators.counting import count_images

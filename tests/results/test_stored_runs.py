@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from helpers import made_up
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.results.csv_files import read_text
 from dirbench.results.rows import write_rows
 

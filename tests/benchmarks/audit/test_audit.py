@@ -19,7 +19,7 @@ from dirbench.benchmarks.audit.finding import View
 from dirbench.benchmarks.audit.folder import audit_folder
 from dirbench.benchmarks.audit.inputs import Subject, default_control, find_oracle, find_subject
 from dirbench.benchmarks.audit.reading import Reader
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.methods.xga import XGA
 from dirbench.plugins import EXTRACTORS
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.contract import metrics as contract
 from dirbench.benchmarks.contract.metric_case import MetricCase
 from dirbench.benchmarks.contract.report import Fault, LeftOut

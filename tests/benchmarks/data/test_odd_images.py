@@ -13,7 +13,7 @@ import torch
 from helpers.image_data import GREEN, encoded, flagged, put, put_ramps, ramp, ramps, read_folder, zipped
 from PIL import Image
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data import decoding, sources
 from dirbench.benchmarks.data.decoding import decode
 from dirbench.benchmarks.data.folder import folder

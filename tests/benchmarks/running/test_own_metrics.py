@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny import arguments
 
 from dirbench import metrics
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.results.nulls import read_nulls
 
 METRICS = '''

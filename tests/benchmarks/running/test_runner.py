@@ -12,7 +12,7 @@ import pytest
 from helpers.tiny import ROOT, arguments, start
 
 from dirbench import methods
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.oracles.efficientnet import EfficientNetLite0
 from dirbench.results.nulls import read_nulls
 from dirbench.results.rows import COLUMNS

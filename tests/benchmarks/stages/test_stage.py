@@ -7,7 +7,7 @@ import pytest
 from helpers.tiny import arguments
 
 from dirbench.benchmarks import stages
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.stages.stage import all_stages
 
 LENGTHS = """

@@ -9,7 +9,7 @@ import yaml
 from helpers.image_data import write_celeba
 from safetensors.torch import save
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import DRAWN
 from dirbench.benchmarks.data.celeba import celeba
 from dirbench.benchmarks.data.image_set import TEST

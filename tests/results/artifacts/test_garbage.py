@@ -6,7 +6,7 @@ import time
 import pytest
 from filelock import FileLock
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.results.artifacts.garbage import DAY, artifacts, collect, summary
 from dirbench.results.artifacts.store import Step, Store
 

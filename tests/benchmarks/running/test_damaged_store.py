@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from helpers.tiny import arguments
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 
 KINDS = {"pool", "ratio", "directions", "responses", "chance", "scores", "sheet", "evaluation"}
 
