@@ -224,12 +224,12 @@ def _metrics() -> dict:
 
 
 def _tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
-    from dirbench.results.console import console_summary
-    from dirbench.results.nulls import read_nulls
-    from dirbench.results.report import make_all
-    facts = run_folder.caption_facts(made_by) | {"chance": read_nulls(out)}
-    written = make_all(out, rows, cells, facts, _metrics())
-    print(console_summary(rows, cells, facts, _metrics()))
+    from dirbench.results.report import console_summary, make_all
+    from dirbench.results.stored_run import read_random_runs
+    facts = run_folder.caption_facts(made_by) | {"chance": read_random_runs(out)}
+    methods = METHODS.load_all()[0]
+    written = make_all(out, rows, cells, facts, _metrics(), methods)
+    print(console_summary(rows, cells, facts, _metrics(), methods))
     print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
 
 

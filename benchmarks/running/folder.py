@@ -18,9 +18,8 @@ import pandas as pd
 from dirbench.benchmarks.config.zoo_and_oracles import judge_name
 from dirbench.files import write_atomically
 from dirbench.pair_metric import PairMetric
-from dirbench.results.nulls import write_nulls
 from dirbench.results.rows import COLUMNS, make_rows, write_rows
-from dirbench.results.stored_run import CELL_COLUMNS
+from dirbench.results.stored_run import CELL_COLUMNS, write_random_runs
 from dirbench.single_metric import SingleMetric
 from dirbench.version import __version__, commit
 
@@ -85,7 +84,8 @@ def provenance(job: Job, bench: Workbench, command: list[str]) -> dict:
         "hardware": {"device": job.device, "processor": _processor(), "system": platform.platform(terse=True),
                      **({"gpu": torch.cuda.get_device_name(job.device)} if job.device.startswith("cuda") else {})},
         "hashes": {"gans": {g: bench.zoo.hash(g) for g in job.all_gans}, **bench._marks},
-        "methods": {e.label: job.method(e).params() for e in job.suite.methods},
+        "gans": job.all_gans, "methods": {e.label: job.method(e).params() for e in job.suite.methods},
+        "metrics": job.suite.metrics, "tables": job.suite.tables,
         "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha,
         "reference": job.suite.reference, "controls": job.controls, "plan": job.digest()}
 
@@ -97,7 +97,10 @@ def caption_facts(made_by: dict) -> dict:
         shown = f"unknown (dirbench {made_by['versions']['dirbench']})"
     return {"pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
             "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
-            "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"]}
+            "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"],
+            "zoo": made_by.get("zoo", ""), "tables": made_by.get("tables"),  # older runs do not say all of it
+            "order": {"gans": made_by.get("gans", []), "methods": list(made_by["methods"]),
+                      "metrics": made_by.get("metrics", [])}}
 
 
 def _processor() -> str:
@@ -131,7 +134,7 @@ def gather(out: Path, job: Job, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame,
     write_atomically(out / "cells.csv", cells.to_csv(index=False))
     write_atomically(out / "configs.json", json.dumps(configs, indent=1, sort_keys=True))
     done = {record["cell"] for record in records if record["status"] == "ok" or record.get("partial")}
-    write_nulls({cell.gans: {name: null["scores"] for name, null in plan.scorer.stored_chance(cell.gans).items()}
+    write_random_runs({cell.gans: {name: null["scores"] for name, null in plan.scorer.stored_chance(cell.gans).items()}
                  for cell in plan.cells.values() if cell.kind == "chance" and cell.id in done}, out)
     return frame, cells, absent
 
