@@ -57,7 +57,7 @@ def _notes(source: Source, pair: Pair, metrics: list[str], levels: list[tuple[st
     return [
         f"{pair[0]} and {pair[1]} were trained on the same data with different seeds: nothing is missing or novel "
         "there, so each direction that a method calls so is a false positive, and every method calls some so."
-        + (f" There, {meant}." if meant else ""),
+        + (f" What scores say there: {meant}." if meant else ""),
         f"control: [95% interval over latents]. clients: mean over the real clients of {source.reference} "
         f"[{INTERVAL}]. {AT_CHANCE_WORDS}",
         *(f"margin: {of} of the clients minus {level} of the control. An audit says something where it is clearly "
