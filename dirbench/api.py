@@ -5,7 +5,7 @@ The one file of the ground floor that knows the folders, inside its functions on
 
 from __future__ import annotations
 
-import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,13 +111,10 @@ def run(suite: str, profile: str = "mini", out: Path | str | None = None, *, wor
     >>> set(rows["method"]), set(rows["status"])
     ({'random'}, {'not_applicable'})
     """
-    from dirbench import places
-    from dirbench.benchmarks.commands.run import plan_of, work_on
     from dirbench.benchmarks.config.job import make_job
-    from dirbench.results.stored_run import read_run
+    from dirbench.benchmarks.running.whole import new_folder, plan_of, run_plan
 
     job = make_job(suite, profile, methods=methods, metrics=metrics, seeds=seeds, **choices)
-    folder = Path(out) if out else places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
-    plan = plan_of(job, other_zoo=choices.get("zoo") is not None)
-    work_on(job, plan, list(plan.cells), folder, None, workers)
-    return read_run(folder)[0]
+    plan = plan_of(job, choices.get("zoo") is not None, warnings.warn)
+    command = ["dirbench.run", str(suite), str(profile)]
+    return run_plan(plan, list(plan.cells), Path(out) if out else new_folder(job), command, workers).gathered.rows

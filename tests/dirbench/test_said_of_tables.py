@@ -1,4 +1,4 @@
-"""What classes say for tables, figures and checks is checked when they are registered, and ours say what they should."""
+"""What classes say for tables, figures and checks is checked at registration, and ours say what they should."""
 
 from __future__ import annotations
 
