@@ -116,17 +116,15 @@ def _chosen(plan: Plan, only: str | None) -> list[str]:
 def _tell(done: Finished, plan: Plan, out: Path) -> int:
     """Prints what a run came to, and what to open first; returns 1 if a cell failed."""
     from dirbench.benchmarks.commands.show import open_first, print_tables
-    from dirbench.benchmarks.running import failures
 
     if done.tables:
         print_tables(done.tables, out)
         print("\n".join(done.gathered.lines))
-    failed = [r for r in done.records if r["status"] == "failed"]
-    for line in failures.write(done.records, out):
+    for line in done.failures:
         print(line, file=sys.stderr)
-    if failed:
-        print(f"{len(failed)} of {len(done.records)} cells failed; the same command tries them again", file=sys.stderr)
+    if done.failed:
+        print(f"{done.failed} of {len(done.records)} cells failed; the same command tries them again", file=sys.stderr)
     cells = len(plan.cells)
     print(open_first(out) if done.tables else f"{cells - len(done.gathered.absent)} of {cells} cells are done; tables "
           f"come with the last share, or by `{program()} show {out}`")
-    return 1 if failed else 0
+    return 1 if done.failed else 0

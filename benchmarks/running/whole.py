@@ -17,7 +17,7 @@ import pandas as pd
 from dirbench import places
 from dirbench.benchmarks.config.job import Job
 from dirbench.benchmarks.config.zoo_and_oracles import check_gans
-from dirbench.benchmarks.running import folder, local
+from dirbench.benchmarks.running import failures, folder, local
 from dirbench.benchmarks.running.plan import Plan
 from dirbench.benchmarks.running.process import usable_workers
 from dirbench.benchmarks.running.provenance import caption_facts, provenance
@@ -44,12 +44,19 @@ class Finished:
     Attributes:
         records: of its own cells.
         gathered: of the whole run so far, other shares' cells too.
+        failures: a line for each error, naming the file that its traceback is in.
         tables: None where other shares have cells to do; the last share makes them.
     """
 
     records: list[local.Record]
     gathered: folder.Gathered
+    failures: list[str]
     tables: Tables | None
+
+    @property
+    def failed(self) -> int:
+        """How many of the records are of cells that failed."""
+        return sum(record["status"] == "failed" for record in self.records)
 
 
 def plan_of(job: Job, other_zoo: bool, note: Callable[[str], None]) -> Plan:
@@ -97,7 +104,7 @@ def run_plan(plan: Plan, ids: list[str], out: Path, command: list[str], workers:
         write_atomically(out / "run.json", json.dumps(made_by, indent=1))
         unfinished = bool(share and gathered.absent)
         tables = None if unfinished else write_tables(out, gathered.rows, gathered.cells, made_by)
-    return Finished(records, gathered, tables)
+    return Finished(records, gathered, failures.write(records, out), tables)
 
 
 def write_tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict[str, Any]) -> Tables:
