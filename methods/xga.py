@@ -33,7 +33,7 @@ class XGA(PairedMethod):
     Contrastive directions in an external feature space, in which edits of both generators can be compared: the first
     ``n_common`` directions attract each other across the generators (``many_gan_loss``, Sec. 3.1), the others are
     pushed to images that the other generator is unlikely to make (density ratios, Sec. 3.2). Three generators and more
-    at once (figure 8): ``dirbench.methods.xga_many``. One alone (table 2): ``xga-single``.
+    at once (figure 8): ``dirbench.methods._xga_many``. One alone (table 2): ``xga-single``.
 
     Defaults are the paper's, with its release's weight decay, learning-rate decays and affine maps. As in the release
     the temperature multiplies, the denominators hold negatives only, and each step moves ``per_step`` directions,

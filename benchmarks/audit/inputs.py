@@ -12,7 +12,7 @@ import torch
 from dirbench.benchmarks.checkpoints import CheckpointError
 from dirbench.benchmarks.checkpoints.reading import sha256_of
 from dirbench.benchmarks.generators.external_spec import read_spec
-from dirbench.benchmarks.zoo.zoo import MANIFEST, NAMED, Zoo, load_zoo
+from dirbench.benchmarks.zoo.zoo import NAMED, Zoo, gan_of_zoo, load_zoo
 from dirbench.files import at_home
 from dirbench.generator import Generator
 from dirbench.oracle import AttributeOracle
@@ -85,9 +85,8 @@ def find_subject(given: str, key: str | None = None) -> Subject:
         ZooError, CheckpointError, SpecError: it cannot be had; a sentence says why.
         ValueError: it has classes and none was chosen.
     """
-    place, _, gan = given.rpartition(":")
-    if place and not Path(given).exists() and (place in NAMED or Path(place, MANIFEST).is_file()):
-        return _subject(given, load_zoo(place), gan, place)
+    if found := gan_of_zoo(given):
+        return _subject(given, load_zoo(found[0]), found[1], found[0])
     alone = Zoo(*_brought_along(given, key))
     identity = alone.hash(ALONE)
     for name in NAMED:

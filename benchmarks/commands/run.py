@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dirbench import places
 from dirbench.benchmarks.commands._options import SEEDS_BELOW, add_common, check_whole, go_offline, words
 from dirbench.benchmarks.commands._program import program
 
 if TYPE_CHECKING:
-    from dirbench.benchmarks.config.job import Job
     from dirbench.benchmarks.running.plan import Plan
+    from dirbench.benchmarks.running.whole import Finished
 
 GROUP = "runs"
 HELP = "run a suite and write its tables (the default command)"
@@ -55,18 +52,19 @@ def run(args: argparse.Namespace) -> int:
         go_offline()
     from dirbench.benchmarks.commands._plan_shown import note_on_gans, print_plan
     from dirbench.benchmarks.config.job import make_job
+    from dirbench.benchmarks.running.whole import new_folder, plan_of, run_plan
 
     job = make_job(args.suite, args.profile, methods=args.methods or (), metrics=args.metrics or (), seeds=seeds,
                    pairs=args.pairs, zoo=args.zoo, oracle=args.oracle, teacher=args.teacher, device=args.device,
                    store=args.store)
     note_on_gans(job, args.profile)
-    plan = _plan(job, other_zoo=args.zoo is not None)
+    plan = plan_of(job, args.zoo is not None, lambda said: print(f"note: {said}", file=sys.stderr))
     ids = _chosen(plan, args.only)
     print_plan(job, plan, ids)
     if args.dry_run:
         return 0
-    out = args.out or places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return _work(job, plan, ids, out, share, args.workers)
+    out = args.out or new_folder(job)
+    return _tell(run_plan(plan, ids, out, [program(), *sys.argv[1:]], args.workers, share), plan, out)
 
 
 # -- checks: before anything is loaded -------------------------------------------------------------------------
@@ -101,23 +99,7 @@ def _share(args: argparse.Namespace) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-# -- the plan, and its work ----------------------------------------------------------------------------------------
-def _plan(job: Job, other_zoo: bool) -> Plan:
-    """The plan of a job whose GANs are all there and whole: damaged weights stop the run now, not after an hour."""
-    from dirbench.benchmarks.config.zoo_and_oracles import check_gans
-    from dirbench.benchmarks.running.plan import Plan
-    from dirbench.benchmarks.stages.work import Work
-
-    work = Work.of(job)
-    check_gans(job.suite, job.all_gans if other_zoo else job.suite.everyone, work.zoo)
-    for gan in job.all_gans:
-        for note in work.zoo.check(gan):
-            print(f"note: {gan}: {note}", file=sys.stderr)
-    plan = Plan(work)
-    plan.check_sizes()
-    return plan
-
-
+# -- the cells, and what is said of them --------------------------------------------------------------------------
 def _chosen(plan: Plan, only: str | None) -> list[str]:
     """Ids of the cells that ``--only`` means, and of what they need."""
     ids = list(plan.cells)
@@ -131,32 +113,18 @@ def _chosen(plan: Plan, only: str | None) -> list[str]:
     return plan.closure(chosen)
 
 
-def _work(job: Job, plan: Plan, ids: list[str], out: Path, share: tuple[int, int] | None, workers: int | None) -> int:
-    from dirbench.benchmarks.commands.show import open_first, write_tables
-    from dirbench.benchmarks.running import failures, folder
-    from dirbench.benchmarks.running.local import run as run_cells
-    from dirbench.benchmarks.running.process import usable_workers
-    from dirbench.benchmarks.running.provenance import provenance
-    from dirbench.files import write_atomically
-    from dirbench.results.artifacts.locks import lock
+def _tell(done: Finished, plan: Plan, out: Path) -> int:
+    """Prints what a run came to, and what to open first; returns 1 if a cell failed."""
+    from dirbench.benchmarks.commands.show import open_first, print_tables
 
-    folder.open_folder(out, job)
-    made_by = provenance(plan.work, [program(), *sys.argv[1:]])
-    records = run_cells(job, plan, ids[share[0]::share[1]] if share else ids, out,
-                        workers or usable_workers(job.device))
-    with lock(out / ".tables.lock"):
-        gathered = folder.gather(out, plan)
-        write_atomically(out / "run.json", json.dumps(made_by, indent=1))
-        unfinished = bool(share and gathered.absent)
-        if not unfinished:
-            write_tables(out, gathered.rows, gathered.cells, made_by)
-            print("\n".join(gathered.lines))
-    failed = [r for r in records if r["status"] == "failed"]
-    for line in failures.write(records, out):
+    if done.tables:
+        print_tables(done.tables, out)
+        print("\n".join(done.gathered.lines))
+    for line in done.failures:
         print(line, file=sys.stderr)
-    if failed:
-        print(f"{len(failed)} of {len(records)} cells failed; the same command tries them again", file=sys.stderr)
-    done = len(plan.cells) - len(gathered.absent)
-    print(f"{done} of {len(plan.cells)} cells are done; tables come with the last share, or by `{program()} show {out}`"
-          if unfinished else open_first(out))
-    return 1 if failed else 0
+    if done.failed:
+        print(f"{done.failed} of {len(done.records)} cells failed; the same command tries them again", file=sys.stderr)
+    cells = len(plan.cells)
+    print(open_first(out) if done.tables else f"{cells - len(done.gathered.absent)} of {cells} cells are done; tables "
+          f"come with the last share, or by `{program()} show {out}`")
+    return 1 if done.failed else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from dirbench.benchmarks.running.whole import Tables
 
 GROUP = "runs"
 HELP = "write and print a run's tables again, from its stored rows"
@@ -23,28 +23,22 @@ def arguments(p: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes every table and figure of a run again."""
+    from dirbench.benchmarks.running.whole import write_tables
     from dirbench.results.artifacts.locks import lock
     from dirbench.results.stored_run import read_run
 
     rows, cells, made_by = read_run(args.run)
     with lock(args.run / ".tables.lock"):
-        write_tables(args.run, rows, cells, made_by)
+        tables = write_tables(args.run, rows, cells, made_by)
+    print_tables(tables, args.run)
     print(open_first(args.run))
     return 0
 
 
-def write_tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
-    """Writes every table and figure of a run, and prints the headline."""
-    from dirbench.benchmarks.running.provenance import caption_facts
-    from dirbench.plugins import METHODS, METRICS
-    from dirbench.results.report import console_summary, make_all
-    from dirbench.results.stored_run import read_random_runs
-
-    metrics, methods = METRICS.load_all()[0], METHODS.load_all()[0]
-    facts = caption_facts(made_by) | {"chance": read_random_runs(out)}
-    written = make_all(out, rows, cells, facts, metrics, methods)
-    print(console_summary(rows, cells, facts, metrics, methods))
-    print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
+def print_tables(tables: Tables, out: Path) -> None:
+    """Prints the headline, and how many tables there are beside it."""
+    print(tables.shown)
+    print(f"{len(tables.files)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
 
 
 def open_first(out: Path) -> str:

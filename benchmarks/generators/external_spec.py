@@ -82,22 +82,33 @@ def load_external(spec: Mapping[str, Any], folder: Path | None = None) -> Genera
     return External(made, **settings).freeze()
 
 
-def load_any(spec: str) -> Generator:
+def load_any(spec: str, **settings: Any) -> Generator:
     """The generator of a checkpoint file, of a YAML file with a specification, or of ``module:Class`` alone.
 
+    Args:
+        settings: keys over those of the specification, or beside a file or class without one: ``label=3``.
     Raises:
         SpecError, CheckpointError: it cannot be made; a sentence says why.
     """
     path = at_home(spec)
     if path.suffix in (".yaml", ".yml"):
-        found = read_spec(path)
+        found = {**read_spec(path), **settings}
         try:
-            return load_external(found, path.parent) if "module" in found else load_generator(found)
+            return load_spec(found, path.parent)
         except SpecError as error:
             raise SpecError(f"{_place(path, str(error))}: {error}") from error
     if path.exists() or ":" not in spec:
-        return load_generator(path)
-    return load_external({"module": spec})
+        return load_spec({"checkpoint": path, **settings})
+    return load_external({"module": spec, **settings})
+
+
+def load_spec(spec: Mapping[str, Any], folder: Path | None = None) -> Generator:
+    """The generator of a specification, of a user's own network or of a checkpoint; ``folder`` as of ``load_external``.
+
+    Raises:
+        SpecError, CheckpointError: it cannot be made; a sentence says why.
+    """
+    return load_external(spec, folder) if "module" in spec else load_generator(spec)
 
 
 def import_class(name: str, folder: Path) -> type:

@@ -15,7 +15,7 @@ OWN = ("file", "generator", "family", "settings", "checkpoint_key", "sha256", "e
 MADE = ("bytes", "images_seen", "seed", "data_seed", "n_data", "data_sha256")  # what train-zoo notes beside
 
 
-class ZooError(RuntimeError):
+class ZooError(ValueError):
     """A zoo, or a GAN of it, cannot be used: what, where, what was expected, what to do."""
 
 

@@ -300,6 +300,17 @@ def load_zoo(path_or_name: str | Path = "mini") -> Zoo:
     return Zoo(path)
 
 
+def gan_of_zoo(given: str) -> tuple[str, str] | None:
+    """(zoo, GAN) where ``given`` is ``zoo:gan``, the zoo being a shipped one's name or a folder; else None.
+
+    >>> gan_of_zoo("mini:full"), gan_of_zoo("mypackage.networks:Generator")
+    (('mini', 'full'), None)
+    """
+    place, _, gan = given.rpartition(":")
+    there = place and not Path(given).exists() and (place in NAMED or Path(place, MANIFEST).is_file())
+    return (place, gan) if there else None
+
+
 def metadata(path: Path) -> dict[str, Any]:
     """The header of a weights file: name, subset, seeds, images seen, data hash, config (JSON texts decoded)."""
     raw = Path(path).read_bytes()

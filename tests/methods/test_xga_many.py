@@ -19,8 +19,8 @@ from dirbench.method import Context
 from dirbench.methods._contrastive import cross_gan_loss, many_gan_loss
 from dirbench.methods._latentclr_loss import Contrast
 from dirbench.methods._models import LinearModel
+from dirbench.methods._xga_many import FrugalEmbedding, density_ratios, discover_many, images
 from dirbench.methods.xga import XGA, Embedding, XGARelease, step_changes
-from dirbench.methods.xga_many import FrugalEmbedding, density_ratios, discover_many, images
 from dirbench.methods.xga_single import XGASingle
 from dirbench.oracles.networks.density_ratio import LOSSES, DensityRatio, uniqueness
 

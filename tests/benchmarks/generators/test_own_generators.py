@@ -55,7 +55,7 @@ def test_without_an_oracle_directions_are_found_and_drawn(tmp_path, capsys):
     assert "the suite names none" in why["sefa"] and "names no teacher" in why["interfacegan"]
     assert (tmp_path / "run/sheets/sefa/mine.png").exists()
     cells = pd.read_csv(tmp_path / "run/cells.csv")
-    assert set(cells["kind"]) == {"discover", "score", "sheet"} and not (cells["status"] == "failed").any()
+    assert set(cells["kind"]) == {"discover", "score", "traverse"} and not (cells["status"] == "failed").any()
 
 
 def test_a_zoo_of_any_kind_and_its_own_oracle(tmp_path):
