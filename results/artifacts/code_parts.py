@@ -13,7 +13,7 @@ from dirbench.results.artifacts.source_files import source_file, source_of
 
 Imports = dict[str, list[tuple[str, str | None]]]  # local name -> what it may be: (module, name in it or None for all)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-OPAQUE = frozenset({"globals", "exec", "eval", "__subclasses__"})  # they find what nobody names
+OPAQUE = frozenset({"globals", "exec", "eval"})  # they find what nobody names
 HARMLESS = frozenset({"dataclass", "contextmanager", "cache", "lru_cache", "total_ordering", "runtime_checkable", "wraps",
                       "overload", "no_grad", "inference_mode"})  # decorators that keep what they decorate nowhere
 
@@ -130,7 +130,7 @@ class Module:
                       if isinstance(node, ast.FunctionDef | ast.ClassDef)
                       or isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         self.is_opaque = "__getattr__" in self.definitions or "*" in self.imports or bool(self.named & OPAQUE) or any(
-            isinstance(node, ast.Global) or isinstance(node, ast.Attribute) and node.attr in OPAQUE
+            isinstance(node, ast.Global) or isinstance(node, ast.Attribute) and node.attr == "__subclasses__"
             for node in everything)
 
     @cached_property
