@@ -143,21 +143,20 @@ def _uses(module: Module, part: Part) -> Iterator[Place]:
     """The places that the names in a part lead to."""
     for first, *rest in part.chains:
         if first in part.imports:
-            for source, name in part.imports[first]:
-                yield from _places(source, [name, *rest] if name else rest, module)
+            for imported in part.imports[first]:
+                yield from _places(*_passed(imported, rest), module)
         elif first in module.imports or first in module.definitions:
             yield from _places(module.name, [first, *rest], module)
     for local in part.imports.keys() - part.names:
-        for source, name in part.imports[local]:
-            yield from _places(source, [name] if name else [], module)
+        for imported in part.imports[local]:
+            yield from _places(*_passed(imported, []), module)
 
 
 def _unused_imports(module: Module) -> Iterator[Place]:
     """What a module imports and names nowhere: to hand it on, or for what importing it does."""
-    for local, found in module.imports.items():
-        if local not in module.named:
-            for source, name in found:
-                yield from _places(source, [name] if name else [], module)
+    for found in module.unused_imports.values():
+        for imported in found:
+            yield from _places(*_passed(imported, []), module)
     if module.passes_on:
         for local in module.passes_on:
             yield from _places(module.name, [local], module)
@@ -178,20 +177,25 @@ def _places(name: str, path: list[str], user: Module) -> Iterator[Place]:
     yield name, ALWAYS
     first, *rest = path
     if module.passes_on and first in module.passes_on:
-        source, inner = module.passes_on[first]
-        yield from _places(source, [inner, *rest], user)
+        yield from _places(*_passed(module.passes_on[first], rest), user)
     elif first not in module.definitions and source_file(f"{name}.{first}") and (
             (name, first) in module.imports.get(first, [(name, first)])):
         yield from _places(f"{name}.{first}", rest, user)
     elif module.is_opaque or first == "*":
         yield name, WHOLE
-    elif first in module.definitions:
-        yield name, first
-    elif first in module.imports:
-        for source, inner in module.imports[first]:
-            yield from _places(source, [inner, *rest] if inner else rest, module)
-    elif first not in module.bound:
-        yield name, WHOLE
+    else:
+        if first in module.definitions:
+            yield name, first
+        for imported in module.imports.get(first, ()):
+            yield from _places(*_passed(imported, rest), module)
+        if first not in {*module.definitions, *module.imports, *module.bound}:
+            yield name, WHOLE
+
+
+def _passed(imported: tuple[str, str | None], rest: list[str]) -> tuple[str, list[str]]:
+    """(module, path in it) of attributes of what an import gives."""
+    source, name = imported
+    return source, [name, *rest] if name else rest
 
 
 def _is_ours(name: str, user: Module) -> bool:

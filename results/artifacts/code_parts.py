@@ -1,4 +1,4 @@
-"""A module cut into the parts that can be used one by one: definitions, class attributes, and what importing it does."""
+"""A module cut into the parts that can be used one by one: definitions, class attributes, what importing it does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from copy import copy
 from functools import cache, cached_property
 from typing import Any
 
@@ -14,8 +15,8 @@ from dirbench.results.artifacts.source_files import source_file, source_of
 Imports = dict[str, list[tuple[str, str | None]]]  # local name -> what it may be: (module, name in it or None for all)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 OPAQUE = frozenset({"globals", "exec", "eval"})  # they find what nobody names
-HARMLESS = frozenset({"dataclass", "contextmanager", "cache", "lru_cache", "total_ordering", "runtime_checkable", "wraps",
-                      "overload", "no_grad", "inference_mode"})  # decorators that keep what they decorate nowhere
+HARMLESS = frozenset({"dataclass", "contextmanager", "cache", "lru_cache", "total_ordering", "runtime_checkable",
+                      "wraps", "overload", "no_grad", "inference_mode"})  # decorators that keep nothing
 
 
 class Part:
@@ -68,18 +69,17 @@ class Part:
 
 def _chain(node: ast.expr) -> tuple[str, ...]:
     """("a", "b", "c") of ``a.b.c``; nothing where it does not begin with a name."""
-    attributes: list[str] = []
-    while isinstance(node, ast.Attribute):
-        attributes.append(node.attr)
-        node = node.value
-    return (node.id, *reversed(attributes)) if isinstance(node, ast.Name) else ()
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    before = _chain(node.value) if isinstance(node, ast.Attribute) else ()
+    return (*before, node.attr) if isinstance(node, ast.Attribute) and before else ()
 
 
 def _annotation(node: ast.AST, in_function: bool) -> ast.AST | None:
     """The annotation of an argument, of what a function returns, or of a local variable: never evaluated."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return node.returns
-    return node.annotation if isinstance(node, ast.arg) or in_function and isinstance(node, ast.AnnAssign) else None
+    return node.annotation if isinstance(node, ast.arg) or (in_function and isinstance(node, ast.AnnAssign)) else None
 
 
 class Module:
@@ -128,9 +128,9 @@ class Module:
         self.bound = {node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else node.id
                       for effect in self._effects for node in ast.walk(effect)
                       if isinstance(node, ast.FunctionDef | ast.ClassDef)
-                      or isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+                      or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))}
         self.is_opaque = "__getattr__" in self.definitions or "*" in self.imports or bool(self.named & OPAQUE) or any(
-            isinstance(node, ast.Global) or isinstance(node, ast.Attribute) and node.attr == "__subclasses__"
+            isinstance(node, ast.Global) or (isinstance(node, ast.Attribute) and node.attr == "__subclasses__")
             for node in everything)
 
     @cached_property
@@ -175,7 +175,7 @@ class Module:
             for node in self.definitions[name]:
                 if isinstance(node, ast.ClassDef) and once:
                     node, own = _without_attributes(node)
-                    attributes = {key: (Part(self, [statement]), declared) for key, (statement, declared) in own.items()}
+                    attributes = {key: (Part(self, [assigned]), declared) for key, (assigned, declared) in own.items()}
                 nodes.append(node)
             self._parts[name] = Part(self, nodes), attributes
         return self._parts[name]
@@ -224,7 +224,7 @@ def _defined(node: ast.stmt) -> list[str]:
 
 
 def _is_harmless(decorator: ast.expr) -> bool:
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    named: Any = decorator.func if isinstance(decorator, ast.Call) else decorator
     return (getattr(named, "attr", None) or getattr(named, "id", None)) in HARMLESS
 
 
@@ -259,11 +259,13 @@ def _without_attributes(node: ast.ClassDef) -> tuple[ast.ClassDef, dict[str, tup
     names_left = {n.id for statement in body for n in ast.walk(statement) if isinstance(n, ast.Name)}
     kept = [statement for name, (statement, _) in own.items() if name in names_left]  # the class's own body may need it
     own = {name: found for name, found in own.items() if name not in names_left}
-    return ast.ClassDef(**{**{field: getattr(node, field, None) for field in node._fields}, "body": kept + body}), own
+    bare = copy(node)
+    bare.body = kept + body
+    return bare, own
 
 
 def _is_class_var(annotation: ast.expr) -> bool:
-    named = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+    named: Any = annotation.value if isinstance(annotation, ast.Subscript) else annotation
     return "ClassVar" in (getattr(named, "id", ""), getattr(named, "attr", ""))
 
 

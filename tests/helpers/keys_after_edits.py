@@ -1,4 +1,4 @@
-"""Run on a copy of the project: edits its files one by one, and prints which keys of the tiny plan each edit changes."""
+"""Run on a copy of the project: edits its files one by one, and prints which keys of a tiny plan each changes."""
 
 from __future__ import annotations
 

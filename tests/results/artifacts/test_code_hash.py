@@ -103,10 +103,63 @@ def test_plugins_are_followed_into_their_own_code(project, module, file, moved):
 
 def test_a_file_among_installed_packages_has_no_siblings_but_its_own(project, monkeypatch):
     monkeypatch.setattr(source_files.sysconfig, "get_paths", lambda: {"purelib": str(project / "user")})
-    monkeypatch.setattr(source_files, "packages_distributions", lambda: {"alone": ["a"], "family": ["a"], "beside": ["b"]})
+    owners = {"alone": ["a"], "family": ["a"], "beside": ["b"]}
+    monkeypatch.setattr(source_files, "packages_distributions", lambda: owners)
     assert source_files.companions("alone") == {"alone", "family"}
     assert not moves(project, "alone", "user/beside.py", "y = 2\n")
     assert moves(project, "alone", "user/family/far.py", "x = 2\n")
+
+
+@pytest.mark.parametrize("text, moved", [
+    ("def value():\n    return 1\n\n\ndef unused():\n    return 3\n", False),
+    ("def value() -> int:\n    return 1\n", True),
+    ("UNUSED = 3\n\n\ndef value():\n    return 1\n", False),
+    ("def value():\n    return 1\n\n\nprint('for its effect')\n", True),
+    ("def value():\n    return 1\n\n\n@value\ndef kept():\n    return 3\n", True),  # who decorates may keep it
+    ("from math import pi as value\n", True),
+    ("import toyproject.other\n\n\ndef value():\n    return 1\n", False),
+])
+def test_of_a_module_counts_what_is_used(project, text, moved):
+    assert moves(project, "toyproject.entry", "toyproject/helper.py", text) == moved
+
+
+BASE = "from typing import ClassVar\n\n\nclass Other:\n    {}\n    x = 1\n"
+
+
+@pytest.mark.parametrize("own, moved", [
+    ("    pass", False), ("    def f(self):\n        return self.word", True),
+    ("    def f(self):\n        return getattr(self, 'word')", True),
+])
+def test_a_declared_class_attribute_counts_where_it_is_read(project, own, moved):
+    (project / "toyproject/other.py").write_text(BASE.format("word: ClassVar[int] = 1"))
+    (project / "user/alone.py").write_text(f"from toyfacade import Other\n\n\nclass Own(Other):\n{own}\n")
+    assert moves(project, "alone", "toyproject/other.py", BASE.format("word: ClassVar[int] = 2")) == moved
+
+
+def test_a_class_attribute_that_nobody_declared_counts(project):
+    (project / "user/alone.py").write_text("class Own:\n    word = 1\n")
+    assert moves(project, "alone", "user/alone.py", "class Own:\n    word = 2\n")
+
+
+def test_names_in_annotations_do_not_count_and_imports_of_others_do(project):
+    text = "from __future__ import annotations\n\nfrom toyfacade import Other\nfrom math import {}\n\n\n" \
+           "def f(x: Other) -> Other:\n    return e(x)\n"
+    (project / "user/alone.py").write_text(text.format("exp as e"))
+    assert not moves(project, "alone", "toyproject/other.py", "class Other:\n    x = 2\n")
+    assert moves(project, "alone", "user/alone.py", text.format("expm1 as e"))
+
+
+def test_an_import_that_is_given_another_value_counts(project):
+    (project / "user/alone.py").write_text("from beside import z\n\n\nout = z\n")
+    (project / "user/beside.py").write_text("from toyproject.helper import value as z\n\nz = [z]\n")
+    assert moves(project, "alone", "toyproject/helper.py", "def value():\n    return 2\n")
+
+
+def test_one_definition_of_an_entry_module(project):
+    (project / "toyproject/helper.py").write_text("def value():\n    return 1\n\n\ndef other():\n    return 1\n")
+    text = (project / "toyproject/helper.py").read_text()
+    assert not moves(project, "toyproject.helper:value", "toyproject/helper.py", text[:-2] + "2\n")
+    assert moves(project, "toyproject.helper:value", "toyproject/helper.py", text.replace("1", "3"))
 
 
 def test_a_module_without_source_is_explained(project):

@@ -1,4 +1,4 @@
-"""A key hangs on the code that can change its result and on nothing else: edits of a copy of the project, one by one."""
+"""A key hangs on the code that can change its result and on nothing else: edits of a copy of the project."""
 
 import json
 import os
@@ -48,7 +48,8 @@ CHANGE = [
      ("chance alignment", "scores * pair")),
     ("the bounds of alignment", "metrics/alignment.py", "bounds = (-1.0, 1.0)", "bounds = (-2.0, 1.0)",
      ("chance alignment", "scores * pair")),
-    ("the bootstrap", "dirbench/bootstrap.py", "stats.norm.ppf(0.975)", "stats.norm.ppf(0.95)", ("chance *", "scores *")),
+    ("the bootstrap", "dirbench/bootstrap.py", "stats.norm.ppf(0.975)", "stats.norm.ppf(0.95)",
+     ("chance *", "scores *")),
     ("how responses are read", "dirbench/responses.py", "for step in (strength, -strength)]",
      "for step in (strength, -2 * strength)]", ("responses*", "chance *", "scores *", "sheet *")),
     ("how density ratios are trained", "oracles/networks/density_ratio.py", "    loss.backward()",
