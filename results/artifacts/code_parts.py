@@ -91,7 +91,6 @@ class Module:
         bound: names that other statements bind.
         runs: the modules that importing it imports, among names that are none.
         passes_on: of a package whose ``__init__.py`` only hands names on: {name: (module, name there)}; else None.
-        is_opaque: whether some of its names, or uses of them, cannot be seen in the syntax.
 
     Raises:
         ValueError: it has no Python source.
@@ -123,15 +122,23 @@ class Module:
         self.postpones_annotations = ("__future__", "annotations") in self.imports.pop("annotations", [])
         self.runs = {place for known in self.imports.values() for source, inner in known
                      for place in (source, f"{source}.{inner}")}
-        everything = list(ast.walk(tree))
-        self.named = {node.id for node in everything if isinstance(node, ast.Name)}
         self.bound = {node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else node.id
                       for effect in self._effects for node in ast.walk(effect)
                       if isinstance(node, ast.FunctionDef | ast.ClassDef)
                       or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))}
-        self.is_opaque = "__getattr__" in self.definitions or "*" in self.imports or bool(self.named & OPAQUE) or any(
+        self._tree = tree
+
+    @cached_property
+    def named(self) -> set[str]:
+        """Every name in it, those in annotations too."""
+        return {node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)}
+
+    @cached_property
+    def is_opaque(self) -> bool:
+        """Whether some of its names, or uses of them, cannot be seen in the syntax."""
+        return "__getattr__" in self.definitions or "*" in self.imports or bool(self.named & OPAQUE) or any(
             isinstance(node, ast.Global) or (isinstance(node, ast.Attribute) and node.attr == "__subclasses__")
-            for node in everything)
+            for node in ast.walk(self._tree))
 
     @cached_property
     def effects(self) -> Part:
@@ -219,7 +226,8 @@ def _defined(node: ast.stmt) -> list[str]:
         return [node.name]
     targets: list[Any] = node.targets if isinstance(node, ast.Assign) else \
         [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
-    flat = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    flat: list[Any] = [one for target in targets
+                       for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
     return [one.id for one in flat] if all(isinstance(one, ast.Name) for one in flat) else []
 
 
@@ -295,13 +303,15 @@ def _is_dunder(node: ast.stmt) -> bool:
 
 
 # -- documentation -------------------------------------------------------------------------------------
-def _drop_documentation(tree: ast.AST) -> None:
-    node: Any  # many classes of node have a body, and nothing in ast's types is all of them
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        node.body = [n for n in body if not (_is_text(n) or _is_type_checking(n))]
+def _drop_documentation(node: ast.AST) -> None:
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):  # where statements are
+        inner = getattr(node, field, ())
+        if field == "body":
+            inner = [n for n in inner if not (_is_text(n) or _is_type_checking(n))]
+            node.body = inner  # type: ignore[attr-defined]
+        for child in inner:
+            if hasattr(child, "body"):
+                _drop_documentation(child)
 
 
 def _is_text(node: ast.AST) -> bool:
