@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -15,6 +16,7 @@ from dirbench.results.artifacts.source_files import source_file, source_of
 Imports = dict[str, list[tuple[str, str | None]]]  # local name -> what it may be: (module, name in it or None for all)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 OPAQUE = frozenset({"globals", "exec", "eval"})  # they find what nobody names
+HIDING = re.compile(r"\b(globals|exec|global|__subclasses__)\b|(?<![.\w])eval\b")  # quick to look for
 HARMLESS = frozenset({"dataclass", "contextmanager", "cache", "lru_cache", "total_ordering", "runtime_checkable",
                       "wraps", "overload", "no_grad", "inference_mode"})  # decorators that keep nothing
 
@@ -101,7 +103,8 @@ class Module:
         if file is None:
             raise ValueError(f"no Python source of a module named {name}, so its code cannot be part of a key")
         self.name, self.definitions, self.imports = name, defaultdict[str, list[ast.stmt]](list), Imports()
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text)
         self.passes_on = _passed_on(name, tree) if file.name == "__init__.py" else None
         _drop_documentation(tree)
         self._effects: list[ast.stmt] = []
@@ -126,7 +129,7 @@ class Module:
                       for effect in self._effects for node in ast.walk(effect)
                       if isinstance(node, ast.FunctionDef | ast.ClassDef)
                       or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))}
-        self._tree = tree
+        self._tree, self._may_hide = tree, bool(HIDING.search(text))
 
     @cached_property
     def named(self) -> set[str]:
@@ -136,9 +139,10 @@ class Module:
     @cached_property
     def is_opaque(self) -> bool:
         """Whether some of its names, or uses of them, cannot be seen in the syntax."""
-        return "__getattr__" in self.definitions or "*" in self.imports or bool(self.named & OPAQUE) or any(
-            isinstance(node, ast.Global) or (isinstance(node, ast.Attribute) and node.attr == "__subclasses__")
-            for node in ast.walk(self._tree))
+        return "__getattr__" in self.definitions or "*" in self.imports or (self._may_hide and (
+            bool(self.named & OPAQUE) or any(
+                isinstance(node, ast.Global) or (isinstance(node, ast.Attribute) and node.attr == "__subclasses__")
+                for node in ast.walk(self._tree))))
 
     @cached_property
     def effects(self) -> Part:
