@@ -36,7 +36,8 @@ def kind_of(gans: tuple[str, ...]) -> str:
 def metric_inputs(work: Work, metrics: Sequence[Metric]) -> dict[str, Any]:
     """What scores by ``metrics`` depend on, whatever responses they are of."""
     settings = {m.name: asdict(cast(Any, m)) for m in metrics if is_dataclass(m)}
-    return {"metrics": sorted(m.name for m in metrics), "match": work.lab.design.sizes.latents.match,
+    said = {m.name: [m.bounds, m.protocols, m.reads_missing] for m in metrics}  # the stages go by it
+    return {"metrics": said, "match": work.lab.design.sizes.latents.match,
             "oracle": work.lab.fingerprints["oracle"], **({"settings": settings} if settings else {})}
 
 

@@ -26,7 +26,8 @@ def pool_step(lab: Lab, gan: str, which: Extractor) -> Step:
 def _pool_step(lab: Lab, gan: str, which: Extractor) -> Step:
     sizes, identity = lab.design.sizes, lab.gans.hash(gan)
     return lab.step("pool", (lab.gans.module(gan), lab.extractor_module(which),
-                             "dirbench.oracles.networks.density_ratio"), sizes.ratio.pool, f"pool of {identity}",
+                             "dirbench.oracles.networks.density_ratio:feature_pools"),
+                    sizes.ratio.pool, f"pool of {identity}",
                     gan=identity, size=sizes.ratio.pool, extractor=lab.extractor_fingerprint(which), chunk=sizes.chunk)
 
 

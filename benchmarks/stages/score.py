@@ -37,6 +37,7 @@ from dirbench.benchmarks.stages.stage import Cell, PartlyFailed, Progress, Stage
 from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import Inapplicable, NotApplicable
 from dirbench.metric import Band, Metric, PairInputs, SingleInputs
+from dirbench.metrics.effect import Effect
 from dirbench.pair_metric import PairMetric
 from dirbench.results.artifacts.store import Step
 from dirbench.scores import checked
@@ -63,7 +64,7 @@ def score_step(work: Work, entry: Entry, gans: tuple[str, ...], seed: int) -> St
     """What all rows of one method on a (reference, client) pair, or on one GAN, depend on."""
     metrics = work.metrics_of(kind_of(gans))
     return work.lab.step(
-        "scores", metric_modules(metrics), **metric_inputs(work, metrics), seed=seed,
+        "scores", (*metric_modules(metrics), Effect.__module__), **metric_inputs(work, metrics), seed=seed,
         responses=[responses_step(work.lab, found, side).key for found, side in _sides(work, entry, gans, seed)],
         chance=[step.key for step in chance_steps(work, gans)], bootstrap=work.job.profile.bootstrap,
         rows=facts(work, entry, gans, seed))

@@ -1,199 +1,202 @@
-"""What code a step runs: a hash over a module and everything of this project that it imports."""
+"""What code a step runs: a hash over a module and the definitions of this project that it uses, directly or not."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+from dirbench.results.artifacts.code_parts import Module, Part, parsed
+from dirbench.results.artifacts.source_files import companions, source_file
+
+Place = tuple[str, str]  # (module, what of it)
 
 PACKAGES = ("dirbench",)
+WHOLE, ALWAYS = "*", ""  # beside names of definitions: all of a module, and what it does when it is imported
 
 
 def code_hash(*modules: str) -> str:
-    """sha256 (hex) over the syntax of ``modules`` and all project modules that they import, directly or not.
+    """sha256 (hex) over the syntax of ``modules`` and of what they use of the project's other modules.
+
+    Of another module count the definitions (functions, classes, assignments) that are named, those that they name in
+    turn, and the statements that it runs for their effect when it is imported. What only explains does not count:
+    comments, docstrings, layout, imports under ``if TYPE_CHECKING``, names in annotations of functions. Nor does a
+    class attribute declared as ``ClassVar`` whose name none of that code mentions, as a name or as a text: a new word
+    that tables need of methods throws nobody's directions away. Where a use cannot be seen in the syntax (``import *``,
+    ``globals()``, a module handed around) the whole module counts. A name put together at run time is not seen.
 
     A module from elsewhere (a plugin) counts with the modules of its own package, or beside its file, too. A name that
-    a package's ``__init__.py`` only passes on counts as an import of the module that defines it: ``from dirbench
-    import DirectionMethod`` depends on ``dirbench.method`` and not on the metrics that ``dirbench`` also has (``import
-    dirbench`` depends on all).
+    a package's ``__init__.py`` only passes on is followed to the module that defines it.
 
-    Comments, docstrings and layout do not enter: explaining code better must not recompute a day's work. Imports under
-    ``if TYPE_CHECKING`` do not enter either, since nothing of them runs.
+    Args:
+        modules: each counts whole; ``"module:name"`` for one definition and what it uses.
 
     Raises:
         ValueError: one of ``modules`` has no Python source.
     """
-    seen: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            waiting.extend(_parse(name)[1])
+    return _code_hash(tuple(sorted(set(modules))))
+
+
+def forget() -> None:
+    """Reads every file anew the next time; for who has changed one in this very process."""
+    for cached in (_code_hash, _seen, parsed, companions):
+        cached.cache_clear()
+
+
+@cache
+def _code_hash(modules: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for name in sorted(seen):
-        digest.update(f"{name}:{_parse(name)[0]}\n".encode())
+    for (module, name), part in sorted(_closure(modules).items(), key=lambda item: item[0]):
+        digest.update(f"{module}:{name}:{part.digest}\n".encode())
     return digest.hexdigest()
 
 
-@cache
-def _parse(module: str) -> tuple[str, tuple[str, ...]]:
-    """(hash of the module's syntax, modules of ours that it imports)."""
-    tree, ours = _tree(module), {*PACKAGES, *_companions(module.split(".")[0])}
-    imports: set[str] = set()
-    for source, name in _imports(module, tree):
-        if source.split(".")[0] in ours:
-            imports |= {source} if name is None else _named(source, name, ours)
-    found = tuple(sorted(name for name in imports if _file(name)))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), found
+def _closure(modules: Iterable[str]) -> dict[Place, Part]:
+    """All that counts for entry modules, by place."""
+    parts: dict[Place, Part] = {}
+    unread: dict[Place, Part] = {}  # class attributes that nobody mentions so far
+    mentioned: set[str] = set()
+    entered: set[Place] = set()
+    waiting: list[Place] = []
+    for entry in modules:
+        module, _, name = entry.partition(":")
+        waiting.extend(_places(module, [name], parsed(module)) if name else [(parsed(module).name, WHOLE)])
+    while waiting:
+        place = waiting.pop()
+        if place not in entered:
+            entered.add(place)
+            seen = _seen(*place)
+            unread |= seen.unread
+            parts |= seen.parts
+            mentioned.update(*(part.mentions for part in seen.parts.values()))
+            waiting.extend(seen.leads)
+        if not waiting:
+            for read in [key for key in unread if key[1].rpartition(".")[2] in mentioned]:
+                parts[read] = unread.pop(read)
+                mentioned |= parts[read].mentions
+                waiting.extend(_uses(parsed(read[0]), parts[read]))
+    return parts
 
 
-def _tree(module: str) -> ast.Module:
-    """The module's syntax, without documentation."""
-    file = _file(module)
-    if file is None:
-        raise ValueError(f"no Python source of a module named {module}, so its code cannot be part of a key")
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    _drop_documentation(tree)
-    return tree
+class _Seen(NamedTuple):
+    """What a place has and where it leads."""
 
-
-def _imports(module: str, tree: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """(module, name) of every ``from module import name``, dots resolved; the name is None for ``import module``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (source := _source(module, node)):
-            yield from ((source, alias.name) for alias in node.names)
-
-
-def _source(module: str, node: ast.ImportFrom) -> str:
-    """The module that ``from ... import`` in ``module`` means."""
-    if not node.level:
-        return node.module or ""
-    parts = module.split(".")
-    if not _is_package(module):
-        parts.pop()
-    parts = parts[:len(parts) - node.level + 1]
-    return ".".join([*parts, node.module] if node.module else parts)
-
-
-def _named(source: str, name: str, ours: set[str]) -> set[str]:
-    """The modules that ``from source import name`` depends on; those outside ``ours`` do not count."""
-    if source.split(".")[0] not in ours:
-        return set()
-    passed_on = _passed_on(source)
-    if passed_on and name in passed_on:
-        return _named(*passed_on[name], ours)
-    inner = f"{source}.{name}"
-    if not _file(inner):
-        return {source}
-    return {inner} if passed_on is not None else {source, inner}
+    parts: dict[Place, Part]
+    unread: dict[Place, Part]
+    leads: set[Place]
 
 
 @cache
-def _passed_on(package: str) -> dict[str, tuple[str, str]] | None:
-    """{name: (module, name there)} of a package whose ``__init__.py`` only hands names on; None for any other module.
-
-    It may do so when a name is asked for (``__getattr__``); then the imports under ``if TYPE_CHECKING`` say from where.
-    """
-    file = _file(package)
-    if file is None or file.name != "__init__.py":
-        return None
-    found: dict[str, tuple[str, str]] = {}
-    body = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if not _is_text(node)]
-    lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in body)
-    inner = [node for outer in body for node in (outer.body if lazy and isinstance(outer, ast.If) else [outer])]
-    for node in inner:
-        if isinstance(node, ast.ImportFrom):
-            source = _source(package, node)
-            found |= {alias.asname or alias.name: (source, alias.name) for alias in node.names if source != package}
-        elif not (isinstance(node, ast.Import) or _is_dunder(node) or _is_type_checking(node) or lazy):
-            return None
-    return found if body else None
-
-
-def _is_dunder(node: ast.stmt) -> bool:
-    """Whether it is ``__all__ = ...``, ``__version__ = ...`` or the like."""
-    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id.startswith("__")
-                                                for target in node.targets)
-
-
-# -- files ---------------------------------------------------------------------------------------------
-def _file(name: str) -> Path | None:
-    """The source of a module, found without importing it; None for what is no module (a name inside one, say)."""
-    top, *rest = name.split(".")
-    alone, folders = _place(top)
-    if not rest and alone is not None:
-        return alone
-    package, _, last = name.rpartition(".")
-    if "." in package and (inner := getattr(sys.modules.get(package), "__path__", None)):  # it may have been given more
-        folders, rest = list(inner), [last]
-    for folder in folders:
-        path = Path(folder, *rest)
-        for file in (path.with_suffix(".py"), path / "__init__.py") if rest else (path / "__init__.py",):
-            if file.is_file():
-                return file
-    return None
-
-
-def _place(top: str) -> tuple[Path | None, list[str]]:
-    """(the file of a module outside packages, the folders of a package): one of them is empty."""
-    module = sys.modules.get(top)
-    if module is not None:
-        folders, origin = list(getattr(module, "__path__", [])), getattr(module, "__file__", None)
-    elif (spec := find_spec(top)) is not None:
-        folders, origin = list(spec.submodule_search_locations or []), spec.origin
+def _seen(name: str, what: str) -> _Seen:
+    module, seen = parsed(name), _Seen({}, {}, set())
+    if what == ALWAYS:
+        seen.leads.update((run, ALWAYS) for run in module.runs if _is_ours(run, module) and source_file(run))
+        seen.leads.update((name, kept) for kept in module.registered)
+        seen.leads.update((name, kept) for kept in module.classes if _is_told(module, kept))
+        if module.does:
+            seen.parts[name, what] = module.effects
     else:
-        folders, origin = [], None
-    alone = Path(origin) if not folders and origin and origin.endswith(".py") else None
-    return alone if alone is not None and alone.is_file() else None, folders
+        seen.leads.add((name, ALWAYS))
+        if what == WHOLE:
+            seen.leads.update((name, definition) for definition in module.definitions)
+            seen.leads.update(_unused_imports(module))
+            seen.parts[name, what] = module.left_out
+        else:
+            seen.parts[name, what] = module.part(what)
+            for attribute, (part, declared) in module.attributes(what).items():
+                of = seen.unread if declared or _is_declared(module, what, attribute) else seen.parts
+                of[name, f"{what}.{attribute}"] = part
+    for part in seen.parts.values():
+        seen.leads.update(_uses(module, part))
+    return seen
 
 
-def _is_package(module: str) -> bool:
-    file = _file(module)
-    return file is not None and file.name == "__init__.py"
+# -- bases ---------------------------------------------------------------------------------------------
+def _is_told(module: Module, name: str) -> bool:
+    """Whether a base of the class is told of it (``__init_subclass__``, a metaclass), and may keep it somewhere."""
+    return any(base.is_told(inner) for base, inner in _bases(module, name))
 
 
-@cache
-def _companions(top: str) -> frozenset[str]:
-    """Top-level names that belong to one work with ``top``: itself, and for a file its siblings.
-
-    Where packages are installed side by side, siblings are those that were installed by the same distribution.
-    """
-    alone, _ = _place(top)
-    if alone is None:
-        return frozenset({top})
-    folder = alone.resolve().parent
-    installed = {Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith("lib")}
-    if any(folder == place or place in folder.parents for place in installed) or "site-packages" in folder.parts:
-        owners = packages_distributions()
-        mine = set(owners.get(top, ()))
-        return frozenset({top, *(name for name, theirs in owners.items() if mine & set(theirs))})
-    return frozenset({top, *(path.stem for path in folder.glob("*.py")),
-                      *(path.parent.name for path in folder.glob("*/__init__.py"))})
+def _is_declared(module: Module, name: str, attribute: str) -> bool:
+    """Whether a base of the class declares the attribute as ClassVar."""
+    return any(base.declares(inner, attribute) for base, inner in _bases(module, name))
 
 
-# -- documentation -------------------------------------------------------------------------------------
-def _drop_documentation(tree: ast.AST) -> None:
-    node: Any  # many classes of node have a body, and nothing in ast's types is all of them
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        node.body = [n for n in body if not (_is_text(n) or _is_type_checking(n))]
+def _bases(module: Module, name: str) -> list[tuple[Module, str]]:
+    """Classes of ours that a class inherits from, directly or not."""
+    found: dict[tuple[str, str], Module] = {}
+    waiting = [(module, name)]
+    while waiting:
+        user, inner = waiting.pop()
+        for chain in user.bases(inner):
+            for place in _places(user.name, list(chain), user):
+                base = parsed(place[0])
+                if place[1] in base.definitions and place not in found:
+                    found[place] = base
+                    waiting.append((base, place[1]))
+    return [(base, inner) for (_, inner), base in found.items()]
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+# -- from names to places ------------------------------------------------------------------------------
+def _uses(module: Module, part: Part) -> Iterator[Place]:
+    """The places that the names in a part lead to."""
+    for first, *rest in part.chains:
+        if first in part.imports:
+            for imported in part.imports[first]:
+                yield from _places(*_passed(imported, rest), module)
+        elif first in module.imports or first in module.definitions:
+            yield from _places(module.name, [first, *rest], module)
+    for local in part.imports.keys() - part.names:
+        for imported in part.imports[local]:
+            yield from _places(*_passed(imported, []), module)
 
 
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def _unused_imports(module: Module) -> Iterator[Place]:
+    """What a module imports and names nowhere: to hand it on, or for what importing it does."""
+    for found in module.unused_imports.values():
+        for imported in found:
+            yield from _places(*_passed(imported, []), module)
+    if module.passes_on:
+        for local in module.passes_on:
+            yield from _places(module.name, [local], module)
+
+
+def _places(name: str, path: list[str], user: Module) -> Iterator[Place]:
+    """Where ``name.path[0].path[1]...`` leads, seen from ``user``."""
+    if not _is_ours(name, user):
+        return
+    if source_file(name) is None:
+        if path:  # a folder without an __init__.py
+            yield from _places(f"{name}.{path[0]}", path[1:], user)
+        return
+    module = parsed(name)
+    if not path:
+        yield name, WHOLE
+        return
+    yield name, ALWAYS
+    first, *rest = path
+    if module.passes_on and first in module.passes_on:
+        yield from _places(*_passed(module.passes_on[first], rest), user)
+    elif first not in module.definitions and source_file(f"{name}.{first}") and (
+            (name, first) in module.imports.get(first, [(name, first)])):
+        yield from _places(f"{name}.{first}", rest, user)
+    elif module.is_opaque or first == "*":
+        yield name, WHOLE
+    else:
+        if first in module.definitions:
+            yield name, first
+        for imported in module.imports.get(first, ()):
+            yield from _places(*_passed(imported, rest), module)
+        if first not in {*module.definitions, *module.imports, *module.bound}:
+            yield name, WHOLE
+
+
+def _passed(imported: tuple[str, str | None], rest: list[str]) -> tuple[str, list[str]]:
+    """(module, path in it) of attributes of what an import gives."""
+    source, name = imported
+    return source, [name, *rest] if name else rest
+
+
+def _is_ours(name: str, user: Module) -> bool:
+    return name.split(".")[0] in {*PACKAGES, *companions(user.name.split(".")[0])}

@@ -31,7 +31,7 @@ class Step:
 
     Attributes:
         kind: "directions", "responses", ...; also the folder's name.
-        modules: entry modules of the code that makes it; what they import counts too.
+        modules: entry modules of the code that makes it, or ``module:name``; what they use counts too.
         inputs: JSON-able facts (settings, seeds, hashes of weights, keys of other steps); order does not matter.
         versions: libraries whose release may move the numbers.
         images: how many images making it synthesises.

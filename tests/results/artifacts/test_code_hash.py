@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from dirbench.results.artifacts import code_hash as code
+from dirbench.results.artifacts import source_files
 
 
 def forget():
-    for cached in (code._parse, code._passed_on, code._companions):
-        cached.cache_clear()
+    code.forget()
 
 
 @pytest.fixture
@@ -48,6 +48,11 @@ def project(tmp_path, monkeypatch):
         assert name not in sys.modules, "a module is read, never imported"
 
 
+def changed(text):
+    """Another value of all that a file of the toy project defines."""
+    return text.replace("1", "2").replace("pass", "x = 2") + "changed = True\n"
+
+
 def moves(project, module, file, text):
     """Whether another text of ``file`` moves the hash of ``module``."""
     before = code.code_hash(module)
@@ -76,13 +81,14 @@ def test_it_follows_the_code_that_a_step_imports(project, file, text, moved):
     ("from toyproject.deep import more", "toyproject/deep/inner.py", False),
     ("import toyfacade", "toyproject/other.py", True),
     ("from toyfacade import *", "toyproject/other.py", True),
-    ("from toybusy import value", "toybusy/__init__.py", True),  # it does more than pass names on
+    ("from toybusy import value", "toyproject/helper.py", True),  # it does more than pass names on
+    ("import toybusy", "toybusy/__init__.py", True),
     ("from toyproject import helper", "toyproject/helper.py", True),
 ])
 def test_a_name_that_is_passed_on_is_followed_to_where_it_is_made(project, statement, file, moved):
     (project / "user/alone.py").write_text(statement + "\n")
-    text = (project / file).read_text() + "\nchanged = True\n"
-    assert moves(project, "alone", file, text) == moved
+    text = (project / file).read_text()
+    assert moves(project, "alone", file, changed(text)) == moved
 
 
 @pytest.mark.parametrize("module, file, moved", [
@@ -92,15 +98,68 @@ def test_a_name_that_is_passed_on_is_followed_to_where_it_is_made(project, state
     ("family.near", "user/family/far.py", True), ("family.near", "user/beside.py", False),
 ])
 def test_plugins_are_followed_into_their_own_code(project, module, file, moved):
-    assert moves(project, module, file, (project / file).read_text() + "changed = True\n") == moved
+    assert moves(project, module, file, changed((project / file).read_text())) == moved
 
 
 def test_a_file_among_installed_packages_has_no_siblings_but_its_own(project, monkeypatch):
-    monkeypatch.setattr(code.sysconfig, "get_paths", lambda: {"purelib": str(project / "user")})
-    monkeypatch.setattr(code, "packages_distributions", lambda: {"alone": ["a"], "family": ["a"], "beside": ["b"]})
-    assert code._companions("alone") == {"alone", "family"}
+    monkeypatch.setattr(source_files.sysconfig, "get_paths", lambda: {"purelib": str(project / "user")})
+    owners = {"alone": ["a"], "family": ["a"], "beside": ["b"]}
+    monkeypatch.setattr(source_files, "packages_distributions", lambda: owners)
+    assert source_files.companions("alone") == {"alone", "family"}
     assert not moves(project, "alone", "user/beside.py", "y = 2\n")
     assert moves(project, "alone", "user/family/far.py", "x = 2\n")
+
+
+@pytest.mark.parametrize("text, moved", [
+    ("def value():\n    return 1\n\n\ndef unused():\n    return 3\n", False),
+    ("def value() -> int:\n    return 1\n", True),
+    ("UNUSED = 3\n\n\ndef value():\n    return 1\n", False),
+    ("def value():\n    return 1\n\n\nprint('for its effect')\n", True),
+    ("def value():\n    return 1\n\n\n@value\ndef kept():\n    return 3\n", True),  # who decorates may keep it
+    ("from math import pi as value\n", True),
+    ("import toyproject.other\n\n\ndef value():\n    return 1\n", False),
+])
+def test_of_a_module_counts_what_is_used(project, text, moved):
+    assert moves(project, "toyproject.entry", "toyproject/helper.py", text) == moved
+
+
+BASE = "from typing import ClassVar\n\n\nclass Other:\n    {}\n    x = 1\n"
+
+
+@pytest.mark.parametrize("own, moved", [
+    ("    pass", False), ("    def f(self):\n        return self.word", True),
+    ("    def f(self):\n        return getattr(self, 'word')", True),
+])
+def test_a_declared_class_attribute_counts_where_it_is_read(project, own, moved):
+    (project / "toyproject/other.py").write_text(BASE.format("word: ClassVar[int] = 1"))
+    (project / "user/alone.py").write_text(f"from toyfacade import Other\n\n\nclass Own(Other):\n{own}\n")
+    assert moves(project, "alone", "toyproject/other.py", BASE.format("word: ClassVar[int] = 2")) == moved
+
+
+def test_a_class_attribute_that_nobody_declared_counts(project):
+    (project / "user/alone.py").write_text("class Own:\n    word = 1\n")
+    assert moves(project, "alone", "user/alone.py", "class Own:\n    word = 2\n")
+
+
+def test_names_in_annotations_do_not_count_and_imports_of_others_do(project):
+    text = "from __future__ import annotations\n\nfrom toyfacade import Other\nfrom math import {}\n\n\n" \
+           "def f(x: Other) -> Other:\n    return e(x)\n"
+    (project / "user/alone.py").write_text(text.format("exp as e"))
+    assert not moves(project, "alone", "toyproject/other.py", "class Other:\n    x = 2\n")
+    assert moves(project, "alone", "user/alone.py", text.format("expm1 as e"))
+
+
+def test_an_import_that_is_given_another_value_counts(project):
+    (project / "user/alone.py").write_text("from beside import z\n\n\nout = z\n")
+    (project / "user/beside.py").write_text("from toyproject.helper import value as z\n\nz = [z]\n")
+    assert moves(project, "alone", "toyproject/helper.py", "def value():\n    return 2\n")
+
+
+def test_one_definition_of_an_entry_module(project):
+    (project / "toyproject/helper.py").write_text("def value():\n    return 1\n\n\ndef other():\n    return 1\n")
+    text = (project / "toyproject/helper.py").read_text()
+    assert not moves(project, "toyproject.helper:value", "toyproject/helper.py", text[:-2] + "2\n")
+    assert moves(project, "toyproject.helper:value", "toyproject/helper.py", text.replace("1", "3"))
 
 
 def test_a_module_without_source_is_explained(project):
@@ -111,13 +170,11 @@ def test_a_module_without_source_is_explained(project):
 
 def test_a_users_method_does_not_depend_on_metrics(tmp_path, monkeypatch):
     (tmp_path / "own_method.py").write_text(
-        "from dirbench import Context, DirectionMethod, Directions, Generator, Vectors\n")
+        "from dirbench import Context, DirectionMethod, Directions, Generator, Vectors\n"
+        "class Own(DirectionMethod):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     forget()
-    found, waiting = set(), ["own_method"]
-    while waiting:
-        found.add(name := waiting.pop())
-        waiting += set(code._parse(name)[1]) - found
-    assert {"dirbench.method", "dirbench.directions", "dirbench.generator"} < found
-    assert not {name for name in found if name.split(".")[0] in ("metrics", "oracles", "dirbench")}
+    found = {module for module, _ in code._closure(["own_method"])}
+    assert "dirbench.method" in found
+    assert not {name for name in found if name.split(".")[1:2] in (["metrics"], ["oracles"], ["benchmarks"])}
     forget()
