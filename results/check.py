@@ -18,7 +18,7 @@ from dirbench.metric import Metric
 from dirbench.results.csv_files import CsvError, converted, read_text
 from dirbench.results.rows import CONTEXT, each
 from dirbench.results.settings import differences
-from dirbench.results.statistics.summary import Pair, seed_words
+from dirbench.results.statistics.summary import Entry, Pair, seed_words
 
 ENTRY = ("metric", "protocol", "method", "variant", "extractor")
 CLIENTS, CONTROL = "clients", "control"
@@ -231,7 +231,7 @@ def _spreads(lines: pd.DataFrame) -> list[float]:
 
 
 def _label(line) -> str:
-    return f"{line.method}[{line.variant}]" if line.variant else line.method
+    return Entry(line.method, line.variant).name
 
 
 def _other_parameters(now: Mapping[str, Any] | None, then: Mapping[str, Any] | None) -> dict[str, str]:
