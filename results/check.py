@@ -210,7 +210,7 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, typ
     found += _other_seeds(both)
     found += _missing(pairs[pairs["_merge"] == "left_only"], now)
     for line in both.itertuples():
-        found += _line(line, rows, metrics, OTHER_MACHINE if other_machine else SAME_MACHINE)
+        found += _compared(line, rows, metrics, OTHER_MACHINE if other_machine else SAME_MACHINE)
     found += _new(pairs[pairs["_merge"] == "right_only"], reference)
     return sorted(found, key=lambda f: not f.fails)
 
@@ -289,7 +289,8 @@ def tolerance(metric: type[Metric], mean: float, seed_sd: float, half: float) ->
                (0.0 if one_seed else SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"))
 
 
-def _line(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: float) -> list[Finding]:
+def _compared(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: float) -> list[Finding]:
+    """What is to be said of one line of both; ``exact`` is what a closed form may move."""
     if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
         return []  # `_other_seeds` has said it once for all
     name = _name(line)

@@ -64,8 +64,8 @@ def frechet(a: Tensor, b: Tensor) -> float:
 class AttributeCheck:
     """One attribute as the oracle reads it in ``n`` samples of a GAN and ``n_data`` held-out renders of its subset.
 
-    ``kind``: ``lacking`` (the subset lacks ``value``; rates are of that value), ``common`` (10-90% of the data), ``rare``
-    or ``unreadable`` (no criterion for either; rates are of value 1). ``labelled``: the training data's own rate.
+    ``kind``: ``lacking`` (the subset lacks ``value``; rates are of that value), ``common`` (10-90% of the data),
+    ``rare`` or ``unreadable`` (no criterion; rates are of value 1). ``labelled``: the training data's own rate.
     ``difference``: samples minus renders; ``ok`` is None where there is no criterion.
     """
 
@@ -90,7 +90,8 @@ def check_rates(sample_logits: Tensor, data_logits: Tensor, names: Sequence[str]
     """The fitness criteria on an oracle's logits of samples [n, M] and held-out renders [m, M].
 
     Lacking values may exceed the oracle's own rate on held-out renders by 2 points, common attributes differ by 10
-    either way. An attribute with no entry in ``rates`` is not drawn, and left out; a lacking value need not be readable.
+    either way. An attribute with no entry in ``rates`` is not drawn, and left out; a lacking value counts even where it
+    is not readable.
 
     Raises:
         ValueError: logits are not of ``names``.
