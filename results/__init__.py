@@ -1,1 +1,1 @@
-"""From artifacts to what people read: the store, rows, tables, export, plots and the regression check."""
+"""From artifacts to what people read: the store, rows, tables, figures, published numbers and the regression check."""

@@ -18,7 +18,7 @@ from dirbench.metric import Metric
 from dirbench.results.csv_files import CsvError, converted, read_text
 from dirbench.results.rows import CONTEXT, each
 from dirbench.results.settings import differences
-from dirbench.results.statistics.summary import Pair, seed_words
+from dirbench.results.statistics.summary import Entry, Pair, seed_words
 
 ENTRY = ("metric", "protocol", "method", "variant", "extractor")
 CLIENTS, CONTROL = "clients", "control"
@@ -210,7 +210,7 @@ def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, typ
     found += _other_seeds(both)
     found += _missing(pairs[pairs["_merge"] == "left_only"], now)
     for line in both.itertuples():
-        found += _line(line, rows, metrics, OTHER_MACHINE if other_machine else SAME_MACHINE)
+        found += _compared(line, rows, metrics, OTHER_MACHINE if other_machine else SAME_MACHINE)
     found += _new(pairs[pairs["_merge"] == "right_only"], reference)
     return sorted(found, key=lambda f: not f.fails)
 
@@ -231,7 +231,7 @@ def _spreads(lines: pd.DataFrame) -> list[float]:
 
 
 def _label(line) -> str:
-    return f"{line.method}[{line.variant}]" if line.variant else line.method
+    return Entry(line.method, line.variant).name
 
 
 def _other_parameters(now: Mapping[str, Any] | None, then: Mapping[str, Any] | None) -> dict[str, str]:
@@ -289,7 +289,8 @@ def tolerance(metric: type[Metric], mean: float, seed_sd: float, half: float) ->
                (0.0 if one_seed else SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"))
 
 
-def _line(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: float) -> list[Finding]:
+def _compared(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: float) -> list[Finding]:
+    """What is to be said of one line of both; ``exact`` is what a closed form may move."""
     if line.seeds != line.seeds_now and not math.isfinite(line.seed_sd):
         return []  # `_other_seeds` has said it once for all
     name = _name(line)

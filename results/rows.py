@@ -1,4 +1,4 @@
-"""Rows: every number that the suite reports, one a row. Tables and plots are views of them."""
+"""Rows: every number that the suite reports, one a row. Tables and figures are views of them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     _refuse(frame, ~ok & (frame["reason"] == ""), "status is {status} without a reason; say why in one sentence")
     for low, high in (("ci_low", "ci_high"), ("chance_low", "chance_high")):
         _refuse(frame, frame[low] > frame[high], f"{low} {{{low}}} is above {high} {{{high}}}")
-    _refuse(frame, frame.duplicated(list(KEY)), "there is another row with the same " + ", ".join(KEY[5:]))
+    _refuse(frame, frame.duplicated(list(KEY)), "there is another row with the same " + ", ".join(KEY[len(CONTEXT):]))
     return frame
 
 

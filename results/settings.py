@@ -20,12 +20,12 @@ def settings_of(made_by: Mapping[str, Any]) -> dict[str, Any]:
     seeds, which each line of a reference has.
     """
     profile, hashes = made_by.get("profile_settings", {}), made_by.get("hashes", {})
-    weights = {f"weights of {gan}": mark for gan, mark in hashes.get("gans", {}).items()}
+    weights = {f"weights of {gan}": digest for gan, digest in hashes.get("gans", {}).items()}
     weights |= {f"weights of the {what}": hashes[what] for what in ("oracle", "teacher", "extractor") if what in hashes}
     run = {"extractor": made_by.get("extractor"), "attributes": made_by.get("readable_attributes"),
            "alpha": made_by.get("alpha"), "reference": made_by.get("reference"), "pairs": made_by.get("pairs"),
            **{f"profile's {name}": profile[name] for name in PROFILE if name in profile},
-           **{name: mark[:DIGITS] for name, mark in weights.items()}}
+           **{name: digest[:DIGITS] for name, digest in weights.items()}}
     return {"run": run, "methods": dict(made_by.get("methods", {}))}
 
 

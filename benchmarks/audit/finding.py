@@ -30,6 +30,7 @@ from dirbench.results.statistics.chance import band
 
 TOP = 4  # attributes named for a direction
 INDEX = "index"  # the protocol: directions of a paired method correspond by their number
+RandomRuns = tuple[Sequence[Responses], Sequence[Responses]]  # the reference's, the client's
 BEYOND = 0.95  # a pair is beyond chance above this quantile of random pairs
 
 
@@ -161,44 +162,44 @@ def unmeasurable(view: View) -> dict:
 
 
 # -- chance ------------------------------------------------------------------------------------------------
-def beyond_chance(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]]) -> float | None:
+def beyond_chance(view: View, runs: RandomRuns) -> float | None:
     """The cosine that 95% of measurable pairs of random directions stay under, signs chosen as for others."""
     cosines: list[float] = []
-    for a in banks[0]:
-        for b in banks[1]:
+    for a in runs[0]:
+        for b in runs[1]:
             case = Alignment().prepare(replace(view.inputs(), reference=a, client=b,
                                                n_common=min(len(a), len(b))), INDEX, keep_samples=False)
             cosines.extend(_cosines(case, _match(case)))
     return float(np.quantile(cosines, BEYOND)) if cosines else None
 
 
-def scores(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]], resamples: int) -> list[dict]:
+def scores(view: View, runs: RandomRuns, resamples: int) -> list[dict]:
     """The suite's scores of this pair, with what random directions get from the same protocol."""
-    rows = [_pair_row(Alignment(), view, banks, resamples, "alignment of common pairs", "both")]
+    rows = [_pair_row(Alignment(), view, runs, resamples, "alignment of common pairs", "both")]
     if view.named:
-        rows += [_pair_row(FalseAlarms(), view, banks, resamples, "attributes called missing", "reference"),
-                 _pair_row(FalseAlarms(), view, banks, resamples, "attributes called novel", "client")]
-    for gan, responses, runs in (("reference", view.reference, banks[0]), ("client", view.client, banks[1])):
+        rows += [_pair_row(FalseAlarms(), view, runs, resamples, "attributes called missing", "reference"),
+                 _pair_row(FalseAlarms(), view, runs, resamples, "attributes called novel", "client")]
+    for gan, responses, own in (("reference", view.reference, runs[0]), ("client", view.client, runs[1])):
         inputs = SingleInputs(responses, view.n_match, view.names)
         for metric, what in ((Effect(), "effect size"), (Reliability(), "split-half reliability"),
                              (DeadDirections(), "directions without measurable effect")):
             score = metric.compute(inputs, "headline", resamples)
-            null = scores_of_runs(metric, "headline", runs, replace(inputs, responses=runs[0]))
+            at_random = scores_of_runs(metric, "headline", own, replace(inputs, responses=own[0]))
             bounds = (0.0, len(responses)) if isinstance(metric, DeadDirections) else metric.bounds
-            rows.append(_row(what, gan, metric, score, band({(gan,): null}, bounds)))
+            rows.append(_row(what, gan, metric, score, band({(gan,): at_random}, bounds)))
     return rows
 
 
-def _pair_row(metric, view: View, banks, resamples: int, what: str, gan: str) -> dict:
+def _pair_row(metric, view: View, runs: RandomRuns, resamples: int, what: str, gan: str) -> dict:
     reverse = gan == "client"
-    a, b = banks[::-1] if reverse else banks
+    a, b = runs[::-1] if reverse else runs
     inputs = view.inputs(reverse)
     try:
         score = metric.compute(inputs, INDEX, resamples)
-        null = scores_of_pairs(metric, INDEX, pairs_of_runs(a, b, replace(inputs, reference=a[0], client=b[0])))
+        at_random = scores_of_pairs(metric, INDEX, pairs_of_runs(a, b, replace(inputs, reference=a[0], client=b[0])))
     except Inapplicable as reason:
         return {"score": what, "of": gan, "metric": metric.name, "reason": str(reason)}
-    return _row(what, gan, metric, score, band({("a", "b"): null}, metric.bounds))
+    return _row(what, gan, metric, score, band({("a", "b"): at_random}, metric.bounds))
 
 
 def _row(what: str, gan: str, metric, score, chance) -> dict:

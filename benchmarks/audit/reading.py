@@ -49,5 +49,5 @@ class Reader(AttributeOracle):
 
     def fingerprint(self) -> str:
         parts = [part for part in (self.oracle, self.extractor) if part is not None]
-        marks = [(part.fingerprint(), code_hash(type(part).__module__)) for part in parts]
-        return state_fingerprint(torch.nn.Module(), type(self).__name__, self.axes.shape[1], marks)
+        fingerprints = [(part.fingerprint(), code_hash(type(part).__module__)) for part in parts]
+        return state_fingerprint(torch.nn.Module(), type(self).__name__, self.axes.shape[1], fingerprints)

@@ -42,8 +42,7 @@ class AuditSetup:
         method = cast(XGA, sized_method(XGA.name, sizes, {}, {} if steps is None else {"n_steps": steps}))
         which = sized_extractor(extractor, sizes)
         reader = Reader(oracle, EXTRACTORS.build(which.name, which.params)).to(device)
-        design = Design(sizes, method.alpha, method.n_directions, method.n_common, reference, device,
-                        which)
+        design = Design(sizes, method.alpha, method.n_directions, method.n_common, reference, device, which)
         return cls(Lab(design, subjects, reader, None, Store(store)), method, reader, seed, subjects.title)
 
     def discovery(self, pair: Pair) -> Discovery:

@@ -15,9 +15,9 @@ def add_data(p: argparse.ArgumentParser) -> None:
     add_reading(p, "celeba: 178x178 pixels, or the 128x128 of Progressive GAN's CelebA")
 
 
-def add_reading(p: argparse.ArgumentParser, crop: str) -> None:
-    """How CelebA's images are cut, which ``crop`` says, and where decoded images are kept."""
-    p.add_argument("--crop", choices=("centre", "face"), default="centre", help=crop)
+def add_reading(p: argparse.ArgumentParser, crop_help: str) -> None:
+    """How CelebA's images are cut, of which ``crop_help`` speaks, and where decoded images are kept."""
+    p.add_argument("--crop", choices=("centre", "face"), default="centre", help=crop_help)
     p.add_argument("--cache", type=Path, default=Path(".training/images"), metavar="DIR", help="decoded images")
 
 

@@ -20,7 +20,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Sizes(Strict):
+class InputSize(Strict):
     """The side of the extractor's input in pixels, for extractors that can choose; its own for None."""
 
     input_size: Count | None = None
@@ -70,7 +70,7 @@ class Profile(Strict):
     chance: Chance
     ratio: Ratio
     bootstrap: Count
-    extractor: Sizes = Sizes()
+    extractor: InputSize = InputSize()
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

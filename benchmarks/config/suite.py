@@ -20,7 +20,7 @@ from dirbench.results.table import TABLES
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 SHIPPED = ("mini", *ORACLES)  # names of the zoo and the oracles that come with the project
-_LISTED = ("methods", "metrics", "tables", "gans", "generators", "seeds")  # what is said to be empty by leaving it out
+_NEVER_EMPTY = ("methods", "metrics", "tables", "gans", "generators", "seeds")  # where written at all
 
 
 def _known_metric(name: str) -> str:
@@ -90,7 +90,7 @@ class Entry(Strict):
 
 
 class Suite(Strict):
-    """What is compared: generators, pairs, judges, methods and metrics. Sizes are the profile's.
+    """What is compared: generators, pairs, oracles, methods and metrics. Sizes are the profile's.
 
     ``pairs`` is the profile's word where a suite says nothing. ``reference`` restricts a suite, scores included, to the
     reference against each other GAN; ``none`` is for scores of single GANs.
@@ -98,7 +98,7 @@ class Suite(Strict):
     Generators are those of a ``zoo`` (a name, a folder, or a YAML file) that ``gans`` names; or ``generators`` lists
     them: a checkpoint's path, or what a zoo's manifest or ``external_spec`` says of one. Without an ``oracle``
     directions are found and pictured, and nothing is scored. Defaults: all metrics that there are pairs for, but
-    those that train an evaluator; the first GAN as ``reference``; three in four directions common; all ``tables``.
+    those that make images themselves; the first GAN as ``reference``; three in four directions common; all ``tables``.
     Which tables are wanted is no part of what is computed: another list is no other job.
     """
 
@@ -291,7 +291,7 @@ def _load(model: type[Strict], path: Path) -> Any:
                                 else "profile, title, seeds, latents, ...")
     except YamlError as error:
         raise ConfigError(str(error)) from error
-    for key in _LISTED:
+    for key in _NEVER_EMPTY:
         if key in data and not data[key] and not isinstance(data[key], int):
             raise ConfigError(f"{path}:{document.line((key,))}: {key}: is empty; {_way_out(model, key)}")
     if "methods" in data and model is Suite:

@@ -47,9 +47,9 @@ def oracle_name(oracle: str | None) -> str:
 
 
 def on_zoo(suite: Suite, zoo: str | None = None, oracle: str | None = None, teacher: str | None = None) -> Suite:
-    """``suite`` on another zoo or with other judges; ``None`` leaves the suite's, "none" is no judge.
+    """``suite`` on another zoo or with other oracles; ``None`` leaves the suite's, "none" is no oracle.
 
-    Another zoo brings its own judges, where its manifest names them. The shipped ones read the mini zoo's rendered
+    Another zoo brings its own oracles, where its manifest names them. The shipped ones read the mini zoo's rendered
     faces, so they come along to no other zoo, unless its manifest says that they read its images, too.
 
     Raises:

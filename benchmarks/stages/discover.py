@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from dirbench.benchmarks.generators.counting import count_images
 from dirbench.benchmarks.stages.lab import Discovery, Lab
-from dirbench.benchmarks.stages.lending import given_back
+from dirbench.benchmarks.stages.misused import given_back
 from dirbench.benchmarks.stages.ratio import ratio, ratio_of
 from dirbench.benchmarks.stages.stage import Cell, Progress, Stage, cell_id
 from dirbench.benchmarks.stages.work import Work
@@ -76,7 +76,7 @@ def directions(lab: Lab, found: Discovery, progress: Progress = lambda done, tot
             else:
                 made = cast(DirectionMethod, method).discover(generators[0], context)
         for side, one in enumerate(given_back(made, type(method), found.label, generators)):
-            one.save(folder / f"{side}.safetensors")  # the same weights may go by other names elsewhere
+            one.save(folder / f"{side}.safetensors")  # by number: another zoo may call the same GAN otherwise
         return {"images_made": count.images}
 
     folder = lab.store.make(step, build)

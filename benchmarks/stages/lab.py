@@ -14,7 +14,7 @@ import torch
 
 from dirbench.benchmarks.config.profile import Profile
 from dirbench.benchmarks.config.suite import Extractor
-from dirbench.benchmarks.stages.lending import Misused
+from dirbench.benchmarks.stages.misused import Misused
 from dirbench.errors import NotApplicable
 from dirbench.generator import Generator
 from dirbench.oracle import AttributeOracle, FeatureExtractor

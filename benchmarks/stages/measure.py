@@ -20,12 +20,11 @@ from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import Inapplicable
 from dirbench.image_metric import GeneratorInputs, GeneratorMetric, Measured
 from dirbench.method import Context
-from dirbench.metric import NO_CHANCE
 from dirbench.results.artifacts.store import Step
 from dirbench.scores import MetricError, checked
 
 
-def images_of(metric: GeneratorMetric, k: int, n: int) -> int:
+def planned_images(metric: GeneratorMetric, k: int, n: int) -> int:
     """What the metric says of its images; 0 where it cannot say, which its cells will tell of."""
     try:
         return int(metric.images(k, n))
@@ -41,8 +40,8 @@ def settings(metric: GeneratorMetric) -> dict[str, Any]:
 def measure_step(lab: Lab, metric: GeneratorMetric, found: Discovery) -> Step:
     """What the arrays that one metric makes of a search's directions depend on."""
     (gan,), n = found.gans, lab.design.n_latents
-    return lab.step("evaluation", (type(metric).__module__, "dirbench.benchmarks.stages.latents", lab.gans.module(gan)),
-                    images_of(metric, found.method.n_directions, n), metric=metric.name, settings=settings(metric),
+    return lab.step("measured", (type(metric).__module__, "dirbench.benchmarks.stages.latents", lab.gans.module(gan)),
+                    planned_images(metric, found.method.n_directions, n), metric=metric.name, settings=settings(metric),
                     gan=lab.gans.hash(gan), n=n, seed=found.seed, directions=directions_step(lab, found).key,
                     alpha=lab.design.alpha, chunk=lab.design.sizes.chunk)
 
@@ -89,10 +88,10 @@ class MeasureStage(Stage):
             for entry in work.job.suite.methods:
                 for found in work.discoveries(entry) if not work.job.method(entry).paired else ():
                     step = measure_step(work.lab, cast(GeneratorMetric, metric), found)
-                    before = "respond" if work.lab.oracle else "discover"
                     yield Cell(cell_id(f"{self.kind}/{metric.name}", entry, found.gans, found.seed), self.kind,
-                               found.gans, entry, found.seed, (cell_id(before, entry, found.gans, found.seed),),
-                               (step,), 2.0 * step.images, {"metric": metric.name})
+                               found.gans, entry, found.seed,
+                               (cell_id(work.before_scores, entry, found.gans, found.seed),), (step,),
+                               2.0 * step.images, {"metric": metric.name})
 
     def make(self, work: Work, cell: Cell, progress: Progress) -> list[dict[str, Any]]:
         metric = cast(GeneratorMetric, work.metrics[cell.details["metric"]])
@@ -106,7 +105,7 @@ class MeasureStage(Stage):
             try:
                 with blaming(metric, f"{metric.name} ({row['protocol']})"):
                     score = checked(metric, metric.compute(seen, row["protocol"], work.job.profile.bootstrap))
-                    level = metric.chance(seen, row["protocol"]) if hasattr(metric, "chance") else NO_CHANCE
+                    level = metric.chance(seen, row["protocol"])
                     rows.append(full_row(row | {"effect": size}, score, level))
             except Inapplicable as reason:
                 rows.append(row | {"status": "not_applicable", "reason": str(reason) or UNSAID})

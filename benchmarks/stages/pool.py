@@ -61,7 +61,8 @@ class PoolStage(Stage):
         job = work.job
         needing = [entry for entry in job.suite.methods if "density_ratio" in job.method(entry).needs]
         used = {which.key: which for which in map(job.extractor, needing)}
-        for gan in dict.fromkeys(gan for pair in job.trained_pairs() for gan in pair) if used else ():
+        gans = dict.fromkeys(gan for pair in job.trained_pairs() for gan in pair)
+        for gan in gans if used else ():
             steps = tuple(pool_step(work.lab, gan, which) for which in used.values())
             yield Cell(f"pool/{gan}", self.kind, (gan,), steps=steps, weight=sum(2 * step.images for step in steps),
                        details={"extractors": tuple(used.values())})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from dirbench.benchmarks.stages.lab import Lab
-from dirbench.benchmarks.stages.respond import response_of, response_step
+from dirbench.benchmarks.stages.respond import responses_to_directions, responses_to_directions_step
 from dirbench.benchmarks.stages.stage import Cell, Progress, Stage
 from dirbench.benchmarks.stages.work import Work
 from dirbench.directions import Directions
@@ -25,12 +25,13 @@ def random_run_steps(lab: Lab, gan: str) -> tuple[Step, ...]:
 
 def _count(lab: Lab, gan: str) -> int:
     chance = lab.design.sizes.chance
-    return chance.reference or chance.runs if gan == lab.design.reference else chance.runs
+    of_reference = chance.reference if gan == lab.design.reference else None
+    return of_reference or chance.runs
 
 
 def _step(lab: Lab, gan: str, run: int) -> Step:
     k = lab.design.n_directions
-    step = response_step(lab, gan, k, f"chance {run}", random=k)
+    step = responses_to_directions_step(lab, gan, k, f"chance {run}", random=k)
     return lab.step(step.kind, (*step.modules, RandomDirections.__module__), step.images, **step.inputs)
 
 
@@ -40,7 +41,7 @@ def random_runs(lab: Lab, gan: str) -> list[Responses]:
         method = RandomDirections(n_directions=lab.design.n_directions)
         return method.discover(lab.generator(gan), Context(seed=FIRST_SEED + run))
 
-    return [response_of(lab, step, gan, f"chance {run}", partial(found, run))
+    return [responses_to_directions(lab, step, gan, f"chance {run}", partial(found, run))
             for run, step in enumerate(random_run_steps(lab, gan))]
 
 

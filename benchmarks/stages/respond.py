@@ -16,7 +16,7 @@ from dirbench.responses import Responses, images_needed, respond
 from dirbench.results.artifacts.store import Step
 
 
-def response_step(lab: Lab, gan: str, k: int, seed: int | str, **source: Any) -> Step:
+def responses_to_directions_step(lab: Lab, gan: str, k: int, seed: int | str, **source: Any) -> Step:
     """What responses to ``k`` directions of ``gan`` depend on; ``source`` says where the directions are from."""
     n, oracle = lab.design.n_latents, lab.scoring_oracle
     return lab.step("responses", ("dirbench.responses", "dirbench.benchmarks.stages.latents", type(oracle).__module__,
@@ -24,9 +24,9 @@ def response_step(lab: Lab, gan: str, k: int, seed: int | str, **source: Any) ->
                     oracle=lab.fingerprints["oracle"], alpha=lab.design.alpha, chunk=lab.design.sizes.chunk, **source)
 
 
-def response_of(lab: Lab, step: Step, gan: str, seed: int | str, found: Callable[[], Directions],
-                progress: Progress = lambda done, total: None) -> Responses:
-    """The responses of ``step``; ``found`` gives the directions, if they are needed."""
+def responses_to_directions(lab: Lab, step: Step, gan: str, seed: int | str, found: Callable[[], Directions],
+                            progress: Progress = lambda done, total: None) -> Responses:
+    """The responses of ``step``, on the latents of ``seed``; ``found`` gives the directions, if they are needed."""
     def build(folder: Path) -> None:
         of, generator = found(), lab.generator(gan)
         latents = evaluation_latents(generator, of.space, step.inputs["n"], seed)
@@ -38,7 +38,7 @@ def response_of(lab: Lab, step: Step, gan: str, seed: int | str, found: Callable
 
 def responses_step(lab: Lab, found: Discovery, side: int) -> Step:
     """What the responses to a search's directions of its ``side``-th GAN depend on."""
-    return lab.cached_step(("responses", *found.place, side), lambda: response_step(
+    return lab.cached_step(("responses", *found.place, side), lambda: responses_to_directions_step(
         lab, found.gans[side], found.method.n_directions, found.seed, directions=directions_step(lab, found).key,
         side=side))
 
@@ -47,7 +47,8 @@ def responses(lab: Lab, found: Discovery, side: int, progress: Progress = lambda
     """Logits before and after every edit, on the seed's evaluation latents."""
     step = responses_step(lab, found, side)
     lab.inputs_first(step, lambda: directions(lab, found))
-    return response_of(lab, step, found.gans[side], found.seed, lambda: directions(lab, found)[side], progress)
+    return responses_to_directions(lab, step, found.gans[side], found.seed, lambda: directions(lab, found)[side],
+                                   progress)
 
 
 class RespondStage(Stage):

@@ -86,13 +86,13 @@ def score(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: b
         inputs: SingleInputs | PairInputs = single_inputs(work.lab, read[0], seed)
         if len(gans) == 2:
             inputs = pair_inputs(work, read[0], read[1], gans, work.job.method(entry).paired, seed)
-        levels, lacking = chance(work, gans)
+        levels, without_chance = chance(work, gans)
         rows, errors = [], []
-        for row in _empty_rows(work, entry, gans, seed, reverse):
+        for row in _facts_of_rows(work, entry, gans, seed, reverse):
             metric, row = work.metrics[row["metric"]], row | {"effect": size}
             try:
-                if metric.name in lacking:
-                    raise Blamed(lacking[metric.name])
+                if metric.name in without_chance:
+                    raise Blamed(without_chance[metric.name])
                 rows.append(_scored(work, row, metric, inputs, gans, levels))
             except Blamed as blamed:
                 errors.append(blamed.error)
@@ -104,10 +104,11 @@ def score(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: b
     return json.loads((work.lab.store.make(step, build) / "rows.json").read_text(encoding="utf-8"))
 
 
-def _empty_rows(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: bool) -> Iterator[dict[str, Any]]:
+def _facts_of_rows(work: Work, entry: Entry, gans: tuple[str, ...], seed: int,
+                   reverse: bool) -> Iterator[dict[str, Any]]:
     """The facts of each row that a method has on ``gans``.
 
-    Directions found apart do not correspond by index: then there is no row for a protocol of that kind.
+    Directions found apart do not correspond by index: then there are no rows of protocols that end in "index".
     """
     by_index = len(gans) == 1 or work.job.method(entry).paired
     for metric in work.metrics_of(kind_of(gans), reverse):
@@ -151,8 +152,7 @@ class ScoreStage(Stage):
         places = dict.fromkeys(found_on(work, entry, gans))
         order = work.job.all_gans
         reverse = len(gans) == 2 and order.index(gans[0]) > order.index(gans[1])
-        before = "respond" if work.lab.oracle else "discover"
-        needs = [cell_id(before, entry, on, seed) for on in places]
+        needs = [cell_id(work.before_scores, entry, on, seed) for on in places]
         steps: tuple[Step, ...] = ()  # without an oracle there is nothing to score with, and the cell says so
         if work.lab.oracle:
             needs.append(f"chance/{'-'.join(gans)}")
@@ -165,7 +165,7 @@ class ScoreStage(Stage):
 
     def empty_rows(self, work: Work, cell: Cell, status: str, reason: str) -> list[dict[str, Any]]:
         return [empty_row(row, status, reason)
-                for row in _empty_rows(work, cell.of_method, cell.gans, cell.seed, cell.details["reverse"])]
+                for row in _facts_of_rows(work, cell.of_method, cell.gans, cell.seed, cell.details["reverse"])]
 
     def settings_of(self, work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] = {"split": "the metric's own", "sign": "the metric's own", "changes": "the metric's own"}

@@ -70,7 +70,7 @@ class Stage(ABC):
     Class attributes:
         kind: its name, of cells and in ``cells.csv``.
         after: kinds whose cells come before its own in a plan.
-        spares: whether what needs a failed cell of this kind is tried all the same (and makes it for itself).
+        spares: whether a cell that needs a failed one of this kind is tried all the same, and makes what it lacks.
     """
 
     kind: ClassVar[str]

@@ -73,7 +73,6 @@ class TraverseStage(Stage):
 
     def cells(self, work: Work) -> Iterator[Cell]:
         seed = work.job.profile.seeds[0]
-        before = "respond" if work.lab.oracle else "discover"
         for entry in work.job.suite.methods:
             for gans in work.places(entry):
                 found = work.discovery(entry, gans, seed)
@@ -81,7 +80,8 @@ class TraverseStage(Stage):
                 steps = (*(traversal_step(work.lab, found, side) for side in sides),
                          *(sheet_step(work.lab, found, side, _title(work, found, side)) for side in sides))
                 yield Cell(cell_id(self.kind, entry, gans, seed), self.kind, gans, entry, seed,
-                           (cell_id(before, entry, gans, seed),), steps, WEIGHT + sum(s.images for s in steps))
+                           (cell_id(work.before_scores, entry, gans, seed),), steps,
+                           WEIGHT + sum(s.images for s in steps))
 
     def make(self, work: Work, cell: Cell, progress: Progress) -> list[dict]:
         found = work.discovery(cell.of_method, cell.gans, cell.seed)

@@ -59,6 +59,11 @@ class Work:
         """The suite's metrics of one kind; for a pair the other way round only those that depend on the order."""
         return [m for m in self.metrics.values() if m.needs == needs and (m.ordered or not reverse)]
 
+    @property
+    def before_scores(self) -> str:
+        """The kind of the last cell of a search: its responses, or its directions where no oracle reads them."""
+        return "respond" if self.lab.oracle else "discover"
+
     def alike(self) -> list[list[str]]:
         """Groups of GANs that are one generator under several names."""
         groups: dict[str, list[str]] = {}

@@ -42,7 +42,7 @@ def summary(reports: Sequence[GanReport], title: str) -> str:
         errors = [100 * abs(c.difference) for c in r.checks if c.kind == "common"]
         excess = ", ".join(f"{c.attribute}={c.value} {100 * c.difference:+.1f}" for c in lacking) or "none"
         error = f"{sum(errors) / len(errors):.1f}, {max(errors):.1f} of {len(errors)}" if errors else "none"
-        distances = ["not measured" if d is None else f"{d:.2f}" for d in (r.frechet, r.frechet_floor)]
+        distances = ["not measured" if d is None else f"{d:.2f}" for d in (r.frechet, r.frechet_of_halves)]
         seen = "not said" if r.images_seen is None else r.images_seen
         lines.append(f"| {r.name} | {seen} | {distances[0]} | {distances[1]} | {excess} | {error} | "
                      f"{len(r.broken)} | {'yes' if r.fit else 'no'} |")
@@ -73,7 +73,7 @@ def card(report: GanReport, facts: Mapping[str, object], title: str) -> str:
     ``facts``: the header of its weights file (``zoo.metadata``), or ``file`` and ``sha256`` of any other.
     """
     distance = ("not measured" if report.frechet is None else
-                f"{report.frechet:.2f}; {report.frechet_floor:.2f} between two halves of the data")
+                f"{report.frechet:.2f}; {report.frechet_of_halves:.2f} between two halves of the data")
     lines = [f"# {report.name}: {title}", "", f"![samples]({report.name}.png)", "", *_made_of(facts),
              f"- Fréchet distance to held-out data ({min(report.samples, report.held_out or report.samples)} images): "
              f"{distance}",

@@ -65,8 +65,8 @@ class AttributeCheck:
     """One attribute as the oracle reads it in ``n`` samples of a GAN and ``n_data`` held-out renders of its subset.
 
     ``kind``: ``lacking`` (the subset lacks ``value``; rates are of that value), ``common`` (10-90% of the data),
-    ``rare`` or ``unreadable`` (both not judged; rates are of value 1). ``labelled``: the training data's own rate.
-    ``difference``: samples minus renders; ``ok`` is None where nothing is judged.
+    ``rare`` or ``unreadable`` (no criterion; rates are of value 1). ``labelled``: the training data's own rate.
+    ``difference``: samples minus renders; ``ok`` is None where there is no criterion.
     """
 
     attribute: str
@@ -90,7 +90,8 @@ def check_rates(sample_logits: Tensor, data_logits: Tensor, names: Sequence[str]
     """The fitness criteria on an oracle's logits of samples [n, M] and held-out renders [m, M].
 
     Lacking values may exceed the oracle's own rate on held-out renders by 2 points, common attributes differ by 10
-    either way. An attribute with no entry in ``rates`` is not drawn, and left out; a lacking value is always judged.
+    either way. An attribute with no entry in ``rates`` is not drawn, and left out; a lacking value counts even where it
+    is not readable.
 
     Raises:
         ValueError: logits are not of ``names``.
@@ -130,7 +131,7 @@ class GanReport:
     images_seen: int | None
     samples: int
     frechet: float | None
-    frechet_floor: float | None
+    frechet_of_halves: float | None
     checks: list[AttributeCheck]
     held_out: int = 0
     data: str = "renders"
@@ -194,8 +195,9 @@ def report_gan(zoo: Zoo, name: str, oracle, features: Callable[[Tensor], Tensor]
     if not rates:  # the manifest does not say: the held-out images do, as the oracle reads them
         rates = dict(zip(oracle.names, (seen > 0).double().mean(dim=0).tolist(), strict=True))
     checks = check_rates(read, seen, oracle.names, oracle.readable, rates, zoo.excludes(name))
-    distance = floor = None
+    distance = of_halves = None
     if features is not None:
         a, b, c = (in_batches(features, x) for x in (made[:half], drawn[:half], drawn[half:]))
-        distance, floor = frechet(a, b), frechet(b, c)
-    return GanReport(name, zoo.entry(name).get("images_seen"), samples, distance, floor, checks, half, data)
+        distance, of_halves = frechet(a, b), frechet(b, c)
+    return GanReport(name, zoo.entry(name).get("images_seen"), samples, distance, of_halves, checks, half,
+                     data)

@@ -87,7 +87,9 @@ class Zoo:
 
     def _beside(self, path: object) -> str | None:
         """A path in the manifest, which starts from its folder; a shipped oracle's name stays as it is."""
-        return None if path is None else str(self.folder / at_home(str(path))) if Path(str(path)).suffix else str(path)
+        if path is None:
+            return None
+        return str(self.folder / at_home(str(path))) if Path(str(path)).suffix else str(path)
 
     # -- the manifest ----------------------------------------------------------------------------------------
     def entry(self, name: str) -> dict[str, Any]:

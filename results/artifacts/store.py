@@ -168,12 +168,12 @@ class Store:
             for (name, facts), state in zip(files.items(), states, strict=True):
                 if state.st_size != facts["bytes"]:
                     return f"{name} has {state.st_size} bytes of {facts['bytes']}"
-            marks = [(state.st_size, state.st_mtime_ns) for state in states]
-            if deep and self._whole.get(step.key) != marks:
+            seen = [(state.st_size, state.st_mtime_ns) for state in states]
+            if deep and self._whole.get(step.key) != seen:
                 for name, facts in files.items():
                     if _sha256(folder / name) != facts["sha256"]:
                         return f"{name} was altered"
-                self._whole[step.key] = marks
+                self._whole[step.key] = seen
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return f"made.json does not say what it is ({type(error).__name__}: {error})" \
                 if not isinstance(error, OSError) else f"it cannot be read ({error})"

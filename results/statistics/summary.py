@@ -211,8 +211,9 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
     grouped: dict[Entry, list] = {}
     for row in part.itertuples():
         grouped.setdefault(entry_of(row), []).append(row)
+    made = {entry: _cells(own) for entry, own in grouped.items()}
     # Only a paired method has a pairing by index; that all others lack one is no line of a table.
-    cells = {entry: own for entry, rows_ in grouped.items() for own in [_cells(rows_)]
+    cells = {entry: own for entry, own in made.items()
              if not entry.own_pairing or any(c.status != "not_applicable" for c in own.values())}
     base = {entry.own_pairing: _values(c) for entry, c in cells.items() if entry.name == baseline}
     return [_summary(entry, metric, grouped[entry], own, {} if entry.method == baseline else

@@ -24,8 +24,8 @@ def metrics_of(source: Source, kind: str, group: str) -> list[str]:
     return source.in_order("metrics", select(source.rows, kind, group)["metric"])
 
 
-def by_gan(source: Source, rows: pd.DataFrame, metric: str, kind: str, group: str, name: str,
-           title: str) -> list[Table]:
+def gan_columns(source: Source, rows: pd.DataFrame, metric: str, kind: str, group: str, name: str,
+                title: str) -> list[Table]:
     """One metric: a line a method, a column a GAN (a client), then the mean with every spread, chance and the
     difference to the baseline. No table where there are no such rows."""
     summaries = source.summarise(rows, metric, kind, group)

@@ -7,7 +7,7 @@ import pandas as pd
 from dirbench.results.source import Source
 from dirbench.results.statistics.summary import HEADLINE
 from dirbench.results.table import Table, TableKind
-from dirbench.results.tables._by_method import by_gan, groups, metrics_of
+from dirbench.results.tables._by_method import gan_columns, groups, metrics_of
 
 
 class ByClient(TableKind):
@@ -27,5 +27,5 @@ def by_client(source: Source, metric: str, group: str = HEADLINE) -> list[Table]
     number = source.said(metric, "paper_table")
     name = f"table{number}_{metric}" if number else f"by_client_{metric}"
     shape = f" (in the shape of the paper's table {number})" if number else ""
-    return by_gan(source, rows, metric, "pair", group, name,
-                  f"{source.arrow(metric)}, reference {source.reference}, by client{shape}")
+    return gan_columns(source, rows, metric, "pair", group, name,
+                       f"{source.arrow(metric)}, reference {source.reference}, by client{shape}")

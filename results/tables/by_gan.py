@@ -6,7 +6,7 @@ import pandas as pd
 
 from dirbench.results.source import Source
 from dirbench.results.table import Table, TableKind
-from dirbench.results.tables._by_method import by_gan, groups, metrics_of
+from dirbench.results.tables._by_method import gan_columns, groups, metrics_of
 
 
 class ByGan(TableKind):
@@ -17,5 +17,5 @@ class ByGan(TableKind):
 
     def tables(self, source: Source, cells: pd.DataFrame) -> list[Table]:
         return [table for group in groups(source) for metric in metrics_of(source, "single", group)
-                for table in by_gan(source, source.plain, metric, "single", group, f"by_gan_{metric}",
-                                    f"{source.arrow(metric)}, by GAN")]
+                for table in gan_columns(source, source.plain, metric, "single", group, f"by_gan_{metric}",
+                                         f"{source.arrow(metric)}, by GAN")]

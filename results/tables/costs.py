@@ -10,9 +10,9 @@ from dirbench.results.rows import RowsError, each
 from dirbench.results.source import Source
 from dirbench.results.statistics.summary import Entry
 from dirbench.results.table import Table, TableKind, frame_of, number
+from dirbench.results.tables._footnotes import FAILURES_NAMED
 
 COLUMNS = ("kind", "method", "reference", "client", "seconds", "images", "status", "reason")
-FAILURES_NAMED = 8
 
 
 class Costs(TableKind):

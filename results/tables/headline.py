@@ -41,9 +41,9 @@ def headline(source: Source, kind: str) -> list[Table]:
     over = str(next(iter(counts.values()))) if len(set(counts.values())) == 1 \
         else ", ".join(f"{m}: {n}" for m, n in counts.items())
     present = {s.entry.method for s in summaries}
-    ends = [words for role, words in (("baseline", "{} is the baseline"),
-                                      ("ceiling", "{}, which is given what the others have to find, the ceiling"))
-            for words in [words.format(name) for name in source.of_role(role) if name in present]]
+    ends = [words.format(name) for role, words in (
+        ("baseline", "{} is the baseline"), ("ceiling", "{}, which is given what the others have to find, the ceiling"))
+            for name in source.of_role(role) if name in present]
     notes = [
         *feet.notes(),
         f"Mean [{INTERVAL}] over the {what} that every method was run on and that have the score ({over}); "

@@ -166,7 +166,7 @@ def test_a_suite_lists_it_like_any_metric_and_it_is_trained_once(tmp_path):
     mine = cells[cells["kind"] == "measure"]
     assert len(mine) == 4 and (mine["images"] == 2 * 2 * 2 + 8 * 17).all()
     assert (tmp_path / "run" / "tables" / "by_gan_rca.md").exists()
-    made = sorted((tmp_path / "store" / "evaluation").glob("*/made.json"))
+    made = sorted((tmp_path / "store" / "measured").glob("*/made.json"))
     before = [path.read_bytes() for path in made]
     assert run(tmp_path, "again") == 0
     assert [path.read_bytes() for path in made] == before and len(made) == 4

@@ -13,7 +13,7 @@ from helpers.tiny import arguments
 
 from dirbench.benchmarks.commands import main
 
-KINDS = {"pool", "ratio", "directions", "responses", "chance", "scores", "traversals", "sheet", "evaluation"}
+KINDS = {"pool", "ratio", "directions", "responses", "chance", "scores", "traversals", "sheet", "measured"}
 
 
 def run(folder: Path, out: str) -> bytes:

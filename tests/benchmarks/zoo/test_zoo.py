@@ -198,7 +198,7 @@ def test_the_report_prints_and_writes_the_verdict(made, tmp_path, capsys):
     fit = {gan["name"]: gan["fit"] for gan in report["gans"]}
     assert code == (0 if all(fit.values()) else 1)
     male = report["gans"][1]
-    assert male["frechet"] > male["frechet_floor"] > 0 and male["sha256"] == Zoo(made[0]).hash("male")
+    assert male["frechet"] > male["frechet_of_halves"] > 0 and male["sha256"] == Zoo(made[0]).hash("male")
     lacking = next(c for c in male["checks"] if c["kind"] == "lacking")
     assert (lacking["attribute"], lacking["value"], lacking["in_samples"], lacking["ok"]) == ("Male", 0, 0, True)
     card = (tmp_path / "male.md").read_text()

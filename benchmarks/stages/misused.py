@@ -1,4 +1,4 @@
-"""What a method, perhaps a user's own, gives back is looked at before it counts."""
+"""A plug-in that breaks its contract: ``Misused``, and the check of what a method, perhaps a user's own, gives back."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from helpers.tiny import profile
 
 from dirbench.benchmarks.config.job import make_job
 from dirbench.benchmarks.generators.planted import PlantedGenerator
-from dirbench.benchmarks.stages.lending import Misused, given_back
+from dirbench.benchmarks.stages.misused import Misused, given_back
 from dirbench.benchmarks.stages.work import Work
 from dirbench.directions import Vectors
 from dirbench.methods.random_directions import RandomDirections
