@@ -29,7 +29,8 @@ def test_a_section_says_what_the_class_says(name):
 
 
 def test_every_protocol_is_explained():
-    explained = {name for row in table(sections(PAGE)["Protocols"]) for name in re.findall(r"`([^`]+)`", row["protocol"])}
+    rows = table(sections(PAGE)["Protocols"])
+    explained = {name for row in rows for name in re.findall(r"`([^`]+)`", row["protocol"])}
     assert explained == {protocol for metric in FOUND.values() for protocol in metric.protocols}
 
 

@@ -1,4 +1,4 @@
-"""The README is short and says what is: its method block works as one file, its setup is CI's, its scores are stored."""
+"""The README is short and true: its method block works as one file, its setup is CI's, its scores are stored."""
 
 import importlib.util
 import re

@@ -9,11 +9,12 @@ PAGE = text_of("suites.md")
 FIRST, SECOND = sections(PAGE), sections(PAGE, 3)
 # Text below a heading goes on to the next of its level: the first table is the heading's own.
 MODELS = {
-    "suite": (suite.Suite, FIRST["Keys of a suite"]), "profile": (profile.Profile, FIRST["Keys of a profile"]),
+    "suite": (suite.Suite, FIRST["Keys of a suite"]),
+    "profile": (profile.Profile, FIRST["Keys of a profile"]),
     "methods": (suite.Entry, SECOND["Entries of `methods`"]), "extractors": (suite.Extractor, SECOND["Extractors"]),
     "latents": (profile.Latents, SECOND["`latents`"]), "chance": (profile.Chance, SECOND["`chance`"]),
     "ratio": (profile.Ratio, SECOND["`ratio`"]), "extractor": (profile.Sizes, SECOND["`extractor`"])}
-CHOSEN = {"gans", "reference", "n_common", "metrics"}  # of a suite: required of the whole, but with a default of its own
+CHOSEN = {"gans", "reference", "n_common", "metrics"}  # by a suite itself, where its file is silent
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
 from helpers.image_data import idx_bytes, put, put_ramps, write_celeba
 from helpers.pages import text_of
 from helpers.strangers import write_network, write_oracle
 from helpers.tiny import ROOT, profile
-
-from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
 
 GOLDEN = ROOT / "tests/golden"
 FILES = {"network.pkl": "generators/stylegan2_ada_network.pkl", "client.pkl": "stylegan2_rosinality.pt",
