@@ -103,4 +103,4 @@ class GeneratorMetric(Metric):
 
     @abstractmethod
     def chance(self, inputs: Measured, protocol: str) -> Band:
-        """What chance gives: known without an experiment, since no bank of random directions is measured."""
+        """What chance gives: known without an experiment, since no random directions are measured."""

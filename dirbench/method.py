@@ -16,8 +16,7 @@ from dirbench.directions import Directions
 
 if TYPE_CHECKING:
     from dirbench.generator import Generator
-    from dirbench.oracle import AttributeOracle, FeatureExtractor
-    from dirbench.oracles.networks.density_ratio import DensityRatio
+    from dirbench.oracle import AttributeOracle, FeatureExtractor, RatioEstimator
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Context:
     seed: int = 0
     extractor: FeatureExtractor | None = None
     teacher: AttributeOracle | None = None
-    density_ratio: DensityRatio | None = None
+    density_ratio: RatioEstimator | None = None
     checkpoint: Path | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
     chunk: int = 64
@@ -77,6 +76,8 @@ class _Method:
         core: whether suites that say ``methods: core`` run it; False for what only ``--methods all`` should cost.
         beats_random_by: margin in planted recovery that the contract test asks for, or None with ``why_not``.
         objective_why_not: why its own loss need not fall in training, for the few where that is so.
+        role: what tables and figures take it for: "method"; "baseline", which the others are compared with; or
+            "ceiling", which is given what the others have to find.
     """
 
     name: ClassVar[str] = ""
@@ -87,6 +88,7 @@ class _Method:
     beats_random_by: ClassVar[float | None] = None
     why_not: ClassVar[str] = ""
     objective_why_not: ClassVar[str] = ""
+    role: ClassVar[str] = "method"
     test_params: ClassVar[dict] = {}
 
     n_directions: int = 16

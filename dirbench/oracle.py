@@ -1,4 +1,4 @@
-"""The two frozen judges: attribute oracles (images -> logits) and feature extractors (images -> features)."""
+"""What reads images: attribute oracles (logits), feature extractors (features), and ratio estimators on features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AttributeOracle(nn.Module, ABC):
 
     >>> import torch
     >>> from dirbench.oracles.networks.classifier import load_oracle
-    >>> scorer = oracle("scorer")
+    >>> scorer = load_oracle("scorer")
     >>> len(scorer.names), scorer.names[:2]
     (39, ('5_o_Clock_Shadow', 'Arched_Eyebrows'))
     >>> scorer.logits(torch.zeros(2, 3, 32, 32)).shape
@@ -77,3 +77,17 @@ class FeatureExtractor(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """sha256 (hex) of weights and preprocessing."""
+
+
+class RatioEstimator(nn.Module, ABC):
+    """Tells from the features of an image of which of two GANs it is; what paired methods are lent.
+
+    Attributes:
+        loss: what it was trained with; methods that were published with one check it.
+    """
+
+    loss: str
+
+    @abstractmethod
+    def scores(self, features: Tensor) -> Tensor:
+        """[N, 2], at least 0, of features [N, F]: high where they are likelier of the reference, and of the client."""

@@ -20,6 +20,15 @@ def checkout() -> Path | None:
     return HOME if (HOME / "run_bench.py").is_file() else None
 
 
+def restoring() -> str:
+    """How a shipped file is had again, in words: from git in a checkout, else by another installation.
+
+    >>> restoring()
+    'restore it from the repository (git checkout)'
+    """
+    return "restore it from the repository (git checkout)" if checkout() else "install dirbench again"
+
+
 def results() -> Path:
     """``results/`` of the checkout; for an installed copy that of the current folder, since site-packages is not ours.
 

@@ -34,4 +34,4 @@ def same_draws() -> None:
 def pytest_collection_modifyitems(items) -> None:
     """The longest modules first: a process takes a module at a time, and none is left with a long one at the end."""
     rank = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.module.__name__, len(rank)))
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))

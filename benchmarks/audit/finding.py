@@ -14,7 +14,6 @@ from typing import cast
 
 import numpy as np
 
-from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
 from dirbench.changes import reliability
 from dirbench.errors import Inapplicable
 from dirbench.matching import Match, cosine, cosine_matrix, match
@@ -25,6 +24,7 @@ from dirbench.metrics.effect import Effect
 from dirbench.metrics.false_alarms import FalseAlarms
 from dirbench.metrics.reliability import Reliability
 from dirbench.pair_metric import PairCase, Side, magnitude
+from dirbench.random_runs import pairs_of_runs, scores_of_pairs, scores_of_runs
 from dirbench.responses import Responses
 from dirbench.results.statistics.chance import band
 
@@ -173,7 +173,7 @@ def beyond_chance(view: View, banks: tuple[Sequence[Responses], Sequence[Respons
 
 
 def scores(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]], resamples: int) -> list[dict]:
-    """The suite's scores of this pair with what random directions get from the same protocol (``dirbench.results.statistics.chance``)."""
+    """The suite's scores of this pair, with what random directions get from the same protocol."""
     rows = [_pair_row(Alignment(), view, banks, resamples, "alignment of common pairs", "both")]
     if view.named:
         rows += [_pair_row(FalseAlarms(), view, banks, resamples, "attributes called missing", "reference"),
@@ -183,7 +183,7 @@ def scores(view: View, banks: tuple[Sequence[Responses], Sequence[Responses]], r
         for metric, what in ((Effect(), "effect size"), (Reliability(), "split-half reliability"),
                              (DeadDirections(), "directions without measurable effect")):
             score = metric.compute(inputs, "headline", resamples)
-            null = null_scores_single(metric, "headline", runs, replace(inputs, responses=runs[0]))
+            null = scores_of_runs(metric, "headline", runs, replace(inputs, responses=runs[0]))
             bounds = (0.0, len(responses)) if isinstance(metric, DeadDirections) else metric.bounds
             rows.append(_row(what, gan, metric, score, band({(gan,): null}, bounds)))
     return rows
@@ -195,7 +195,7 @@ def _pair_row(metric, view: View, banks, resamples: int, what: str, gan: str) ->
     inputs = view.inputs(reverse)
     try:
         score = metric.compute(inputs, INDEX, resamples)
-        null = null_scores(metric, INDEX, null_pairs(a, b, replace(inputs, reference=a[0], client=b[0])))
+        null = scores_of_pairs(metric, INDEX, pairs_of_runs(a, b, replace(inputs, reference=a[0], client=b[0])))
     except Inapplicable as reason:
         return {"score": what, "of": gan, "metric": metric.name, "reason": str(reason)}
     return _row(what, gan, metric, score, band({("a", "b"): null}, metric.bounds))

@@ -55,7 +55,7 @@ class Subject:
 
 
 class Subjects:
-    """The generators of an audit by name: to the workbench they are a zoo."""
+    """The generators of an audit by name: to a lab they are a zoo."""
 
     def __init__(self, subjects: Iterable[Subject]) -> None:
         self._subjects = {one.name: one for one in subjects}
@@ -142,7 +142,7 @@ def default_control(reference: Subject, client: Subject) -> tuple[str, str] | No
 
 
 @dataclass(frozen=True)
-class Judge:
+class ChosenOracle:
     """The oracle of an audit, or why there is none.
 
     Attributes:
@@ -166,7 +166,7 @@ class Judge:
                 "sha256": getattr(self.oracle, "card", {}).get("sha256", "")}
 
 
-def find_judge(asked: str | None, subjects: Sequence[Subject]) -> Judge:
+def find_oracle(asked: str | None, subjects: Sequence[Subject]) -> ChosenOracle:
     """The oracle for these generators. ``asked``: a shipped one's name, a file, ``"none"``, or None for the default.
 
     Suitable is an oracle that reads at least one attribute well, whose input is not larger than any generator's images
@@ -177,16 +177,16 @@ def find_judge(asked: str | None, subjects: Sequence[Subject]) -> Judge:
         UnknownName, ValueError: no such oracle, or its file is damaged.
     """
     if asked == "none":
-        return Judge("none", None, "none was wanted")
+        return ChosenOracle("none", None, "none was wanted")
     if asked is None:
         told = {one.oracle or (ORACLES[0] if one.zoo in NAMED else None) for one in subjects}
         asked = told.pop() if len(told) == 1 else None
     if asked is None:
-        return Judge("", None, "none was named, and the shipped ones read the mini zoo's rendered faces only; "
+        return ChosenOracle("", None, "none was named, and the shipped ones read the mini zoo's rendered faces only; "
                      "`--oracle FILE` names one that `train-oracle` made for images like these")
     oracle, shipped = load_oracle(asked), asked in ORACLES
     data = "mini zoo (rendered faces)" if shipped else str(oracle.card.get("training", {}).get("data", "unsaid data"))
-    return Judge(asked if shipped else Path(asked).name, *_suitable(oracle, asked, shipped, subjects), data=data)
+    return ChosenOracle(asked if shipped else Path(asked).name, *_suitable(oracle, asked, shipped, subjects), data=data)
 
 
 def _suitable(oracle: AttributeClassifier, name: str, shipped: bool,

@@ -40,14 +40,14 @@ def _head(a: dict) -> str:
 
 
 def _summary(a: dict) -> str:
-    dead = a["unmeasurable"][a["judged_by"]]
+    dead = a["unmeasurable"][a["evidence"]]
     counts = ", ".join(f"{len(a[kind])} of {dead[f'of_{kind}']} {kind}" for kind in ("common", "missing", "novel"))
     lines = ["## In short", f"With measurable effect: {counts} directions. The others are called nothing."]
     beyond = [one for one in a["common"] if one["beyond_chance"]]
-    if a["common"] and a["chance"][a["judged_by"]]["pair_cosine"] is not None:
+    if a["common"] and a["chance"][a["evidence"]]["pair_cosine"] is not None:
         lines[-1] += (f" {len(beyond)} of the {len(a['common'])} common pairs change images more alike than 95% of "
-                      f"random pairs do (cosine above {a['chance'][a['judged_by']]['pair_cosine']:.2f}).")
-    if a["judged_by"] == "attributes":
+                      f"random pairs do (cosine above {a['chance'][a['evidence']]['pair_cosine']:.2f}).")
+    if a["evidence"] == "attributes":
         for kind in ("common", "missing", "novel"):
             lines.append(f"- {kind}: {_names(one['called'] for one in a[kind])}")
         lines.append("\nA direction is called after the attribute that it changes most (a common pair: after the one "
@@ -67,7 +67,7 @@ def _false_positives(a: dict) -> str:
         return (f"{head}\n\nNot measured: no two generators of the same data were at hand. Until they are "
                 "(`--control A B`), nothing says how many of the missing and novel directions are real.")
     n = len(control["missing"]) + len(control["novel"])
-    dead = a["unmeasurable"][a["judged_by"]]
+    dead = a["unmeasurable"][a["evidence"]]
     text = (f"`{control['pair'][0]}` and `{control['pair'][1]}` are generators of the same data: whatever is called "
             f"missing or novel between them is a false positive. The same procedure called {n} of "
             f"{dead['of_missing'] + dead['of_novel']} directions so: a rate of {control['rate_of_directions']:.2f}.")
@@ -84,7 +84,7 @@ def _common(a: dict) -> str:
     head = "## Common"
     if not a["common"]:
         return f"{head}\n\nNo pair has a measurable effect on both generators."
-    named = a["judged_by"] == "attributes"
+    named = a["evidence"] == "attributes"
     rows = []
     for one in a["common"]:
         turned = "" if one["sign"] > 0 else " (client reversed)"
@@ -109,7 +109,7 @@ def _unique(a: dict, kind: str) -> str:
     head = f"## {kind.capitalize()}: in the {own}, not in the {other}"
     if not a[kind]:
         return f"{head}\n\nNo such direction has a measurable effect."
-    named = a["judged_by"] == "attributes"
+    named = a["evidence"] == "attributes"
     rows = []
     for one in a[kind]:
         near = one["nearest"]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from dirbench.directions import Directions
-from dirbench.generator import Generator
-from dirbench.results.figures.sheets import FAINT, GAP, INK, MARGIN, PAPER, TEXT, _font, _traverse
+from dirbench.results.figures.sheets import FAINT, GAP, INK, MARGIN, PAPER, TEXT, sheet_font
+from dirbench.traversals import Traversals
 
 SIDE = 96  # of every tile
 
@@ -30,23 +28,22 @@ class Row:
     sign: int = 1
 
 
-def sheet(path: Path, generators: Sequence[Generator], found: Sequence[Directions], latents: Sequence[Tensor],
-          strengths: Sequence[float], title: str, rows: Sequence[Row]) -> None:
+def sheet(path: Path, shown: Sequence[Traversals], title: str, rows: Sequence[Row]) -> None:
     """Writes a PNG with a line a row and a column a strength; the traversals of each latent stand side by side.
 
     Args:
-        generators, found, latents: one of each a side; latents [N, D] in their directions' space.
-        strengths: of the columns, in units of each side's own latent space.
+        shown: of each side, at the same strengths, as many below zero as above.
     """
-    font, small = _font(TEXT), _font(TEXT - 2)
+    strengths, latents = shown[0].strengths, shown[0].n_latents
+    font, small = sheet_font(TEXT), sheet_font(TEXT - 2)
     left = 2 * MARGIN + int(max(max(font.getlength(row.label), small.getlength(row.facts)) for row in rows))
     block = len(strengths) * (SIDE + GAP) + 3 * MARGIN
     top = MARGIN + 2 * (TEXT + 8)
-    width = max(left + len(latents[0]) * block, int(font.getlength(title)) + 2 * MARGIN)
+    width = max(left + latents * block, int(font.getlength(title)) + 2 * MARGIN)
     picture = Image.new("RGB", (width, top + len(rows) * (SIDE + GAP) + MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN, MARGIN), title, INK, font)
-    for j in range(len(latents[0])):
+    for j in range(latents):
         for c, strength in enumerate(strengths):
             text = "0" if strength == 0 else f"{strength:+g}".replace("-", "−")
             draw.text((left + j * block + c * (SIDE + GAP) + SIDE / 2, top - 6), text, FAINT, small, anchor="ms")
@@ -54,8 +51,7 @@ def sheet(path: Path, generators: Sequence[Generator], found: Sequence[Direction
         y = top + i * (SIDE + GAP)
         draw.text((MARGIN, y + SIDE / 2 - 2), row.label, INK, font, anchor="ls")
         draw.text((MARGIN, y + SIDE / 2 + TEXT + 3), row.facts, FAINT, small, anchor="ls")
-        tiles, = _traverse(generators[row.side], found[row.side].select([row.direction]), latents[row.side],
-                           [row.sign * strength for strength in strengths])
+        tiles = shown[row.side].frames[row.direction][:, ::row.sign]  # backwards is the other way round
         for j, traversal in enumerate(tiles):
             for c, pixels in enumerate(traversal):
                 picture.paste(_tile(Image.fromarray(pixels)), (left + j * block + c * (SIDE + GAP), y))

@@ -1,34 +1,21 @@
-"""The commands, one file each: ``dirbench`` where it is installed, ``run_bench.py`` in a checkout; both run ``main``."""
+"""The commands, found by being there: each module without an underscore is one.
+
+``dirbench`` runs them where it is installed, ``run_bench.py`` in a checkout, and ``python -m dirbench`` in both.
+A command is called as its file is, with ``-`` for ``_``. Nothing else knows of it, so its module says all there is:
+
+- ``GROUP``: the heading that ``--help`` lists it under, and ``HELP``: one line of what it does
+- ``EXAMPLES``: what may follow its name, an example each; its own ``--help`` ends with them
+- ``arguments(parser)``: adds its arguments to an ``argparse`` parser
+- ``run(args)``: checks all that was given, works then, and returns the exit code (0: done, 1: something is wrong)
+
+Every command line reads all these modules, and ``--help`` has to answer at once. So none imports torch, NumPy, pandas
+or what needs them, and ``run`` imports what it works with inside; nowhere else in this project is that done.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
+from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands._parser import parser
+from dirbench.benchmarks.commands._program import program
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def program() -> str:
-    """What the user typed, for usage and advice: ``dirbench``, or ``run_bench.py``.
-
-    >>> program() in ("dirbench", "run_bench.py")
-    True
-    """
-    return "dirbench" if Path(sys.argv[0]).stem == "dirbench" else "run_bench.py"
-
-
-def main() -> None:
-    """Runs the command line and exits with its code.
-
-    One thread a worker: cells run side by side, and the same sums in the same order give the same numbers. Libraries
-    read these variables when they are loaded, so nothing that loads one is imported before.
-    """
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"
-    if sys.argv[1:] == ["--version"]:
-        from dirbench.version import version_line
-        print(version_line())
-        return
-    from dirbench.benchmarks.commands._main import main as run
-    sys.exit(run(sys.argv[1:]))
+__all__ = ["main", "parser", "program"]

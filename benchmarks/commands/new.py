@@ -9,35 +9,33 @@ import re
 import shlex
 from pathlib import Path
 
-from dirbench.benchmarks.commands import program
-from dirbench.benchmarks.config import suite as config
-from dirbench.benchmarks.config.errors import ConfigError
+from dirbench.benchmarks import templates
+from dirbench.benchmarks.commands._program import typed
 from dirbench.checks import name_faults
 from dirbench.names import check_name
 from dirbench.places import HOME, checkout
-from dirbench.plugins import METHODS, METRICS
 
-PLACES = {"method": HOME / "methods", "metric": HOME / "metrics", "generator": Path(), "suite": config.SUITES}
+GROUP = "plug-ins of your own"
+HELP = "write a method, metric, generator or suite to begin with, which works at once"
+EXAMPLES = ("method my-method", "generator my_net --out mine")
+PLACES = {"method": HOME / "methods", "metric": HOME / "metrics", "generator": Path(),
+          "suite": HOME / "benchmarks" / "suites"}  # of a checkout
 NEXT = {"method": "check-method {}", "metric": "check-metric {}", "generator": "check-generator {}",
         "suite": "--suite {} --dry-run"}
 GROUPS = {"method": "dirbench.methods", "metric": "dirbench.metrics"}
 
 
-def add_new(commands) -> None:
-    """``new``: a file to begin with."""
-    p = commands.add_parser("new", help="write a method, metric, generator or suite to begin with, which works at once")
+def arguments(p: argparse.ArgumentParser) -> None:
+    """What to write, its name, and where it goes."""
     p.add_argument("kind", choices=tuple(PLACES), help="what to write")
     p.add_argument("name", metavar="NAME", help="its name, as in suites and tables")
     p.add_argument("--out", type=Path, metavar="DIR", help="the folder to write into (default: where it is found, "
                    "methods, metrics or benchmarks/suites of a checkout; the current folder for a generator, and for "
                    "all of them without a checkout)")
-    p.set_defaults(function=new)
 
 
-def new(args: argparse.Namespace) -> int:
-    """Writes the files and says what to do next. Raises ConfigError where the name cannot be or is taken."""
-    from dirbench.benchmarks import templates
-
+def run(args: argparse.Namespace) -> int:
+    """Writes the files and says what to do next. Raises ValueError where the name cannot be or is taken."""
     stem = re.sub(r"\W", "_", args.name)
     words = {"NAME": args.name, "STEM": stem, "CLASS": "".join(word[:1].upper() + word[1:] for word in stem.split("_"))}
     _check_name(args.kind, args.name, stem, words["CLASS"])
@@ -48,7 +46,7 @@ def new(args: argparse.Namespace) -> int:
              "suite": {f"{args.name}.yaml": templates.SUITE}}[args.kind]
     there = [folder / file for file in texts if (folder / file).exists()]
     if there:
-        raise ConfigError(f"{there[0]} is there already, and nothing is overwritten; choose another name, or another "
+        raise ValueError(f"{there[0]} is there already, and nothing is overwritten; choose another name, or another "
                           "folder with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +54,7 @@ def new(args: argparse.Namespace) -> int:
             with open(folder / file, "x", encoding="utf-8") as target:
                 target.write(re.sub("|".join(words), lambda word: words[word[0]], text))
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written to ({error.strerror}); choose another folder with --out") \
+        raise ValueError(f"{folder} cannot be written to ({error.strerror}); choose another folder with --out") \
             from error
     written = [_short(folder / file) for file in texts]
     subject = args.name if args.kind == "suite" and found_by_itself else written[-1]
@@ -64,8 +62,7 @@ def new(args: argparse.Namespace) -> int:
     if args.kind in GROUPS and not found_by_itself:
         print(f'runs find it in a package of yours, by its entry point: [project.entry-points."{GROUPS[args.kind]}"] '
               f'{stem} = "yourpackage.{stem}"')
-    command = "dirbench" if program() == "dirbench" else "python run_bench.py"
-    print(f"next: {command} {NEXT[args.kind].format(shlex.quote(subject))}")
+    print(f"next: {typed(NEXT[args.kind].format(shlex.quote(subject)))}")
     return 0
 
 
@@ -73,19 +70,22 @@ def _check_name(kind: str, name: str, stem: str, cls: str) -> None:
     if kind == "suite":
         check_name(name, kind)
     elif faults := name_faults(name, kind, ("core", "all")):
-        raise ConfigError(f"NAME: {faults[0]}")
+        raise ValueError(f"NAME: {faults[0]}")
+    from dirbench.benchmarks.config.suite import SUITES, names
+    from dirbench.plugins import METHODS, METRICS
+
     known = {"method": list(METHODS.load_all()[0]), "metric": list(METRICS.load_all()[0]),
-             "suite": config.names(config.SUITES), "generator": []}[kind]
+             "suite": names(SUITES), "generator": []}[kind]
     taken = [other for other in known if other.casefold() == name.casefold()]
     if taken:  # some file systems take names that differ in capitals for one
-        raise ConfigError(f'NAME: there is a {kind} called "{taken[0]}" already')
+        raise ValueError(f'NAME: there is a {kind} called "{taken[0]}" already')
     if kind == "suite":
         return
     if not stem.isidentifier() or keyword.iskeyword(stem) or not cls.isidentifier() or stem.startswith("_"):
-        raise ConfigError(f'NAME: "{name}" cannot name a Python file and a class: begin with a letter, and use no word '
+        raise ValueError(f'NAME: "{name}" cannot name a Python file and a class: begin with a letter, and use no word '
                           "of the language")
     if kind == "generator" and importlib.util.find_spec(stem) is not None:
-        raise ConfigError(f'NAME: there is a Python module called "{stem}" already, which would be imported instead')
+        raise ValueError(f'NAME: there is a Python module called "{stem}" already, which would be imported instead')
 
 
 def _short(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The ``store`` command: what the artifact store holds, and its garbage collector."""
+"""``store list`` and ``store clean``: what the artifact store holds, and its garbage collector."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import argparse
 import re
 from pathlib import Path
 
-from dirbench import places
+from tabulate import tabulate
 
+from dirbench import places
+from dirbench.results.artifacts import garbage
+from dirbench.results.artifacts.store import PRIVATE, Store
+
+GROUP = "runs"
+HELP = "show what the artifact store holds, or remove what was not used for longest"
+EXAMPLES = ("list", "clean --unused-for 30 --limit 20G")
 NO_PARTS = "it has no locks/ and work/"
 NOT_THERE = "there is no such folder"
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def add_store(commands) -> None:
-    """``store list`` and ``store clean``."""
-    p = commands.add_parser("store", help="show what the artifact store holds, or remove what was not used for longest")
+def arguments(p: argparse.ArgumentParser) -> None:
+    """A store, and what goes."""
     p.add_argument("action", choices=("list", "clean"))
     p.add_argument("--store", type=Path, metavar="DIR", help="default: $DIRBENCH_STORE, or results/store")
     p.add_argument("--unused-for", type=float, metavar="DAYS", help="clean: remove what was not used for so long")
     p.add_argument("--limit", type=_bytes, metavar="SIZE",
                    help="clean: then the longest unused, until the store has at most this size (500M, 20G)")
     p.add_argument("--dry-run", action="store_true", help="clean: only say what would be removed")
-    p.set_defaults(function=store)
 
 
 def _bytes(text: str) -> int:
@@ -32,12 +37,8 @@ def _bytes(text: str) -> int:
     return round(float(found[1]) * _UNITS[found[2]])
 
 
-def store(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Prints the table, or what was removed."""
-    from tabulate import tabulate
-
-    from dirbench.results.artifacts import garbage
-    from dirbench.results.artifacts.store import PRIVATE, Store
     if args.action == "clean" and args.unused_for is None and args.limit is None:
         raise ValueError("store clean: say what to keep: --unused-for DAYS, --limit SIZE, or both")
     if args.unused_for is not None and not args.unused_for >= 0:

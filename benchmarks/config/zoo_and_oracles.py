@@ -41,7 +41,7 @@ def fit_profile(profile: Profile, suite: Suite) -> Profile:
     return profile if own else profile.model_copy(update={"gans": None})
 
 
-def judge_name(oracle: str | None) -> str:
+def oracle_name(oracle: str | None) -> str:
     """An oracle as rows name it: a shipped one's name, a file's without folder and ending, or "none"."""
     return NONE if oracle is None else Path(oracle).stem if oracle.endswith(".safetensors") else oracle
 

@@ -8,16 +8,15 @@ reader of a checkpoint must do.
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from dirbench.benchmarks.contract import generator_use, reading
 from dirbench.benchmarks.contract.asking import N, activation_of, ask, images_of, latents_of
 from dirbench.benchmarks.contract.generator_use import SAME, refuses, share
+from dirbench.benchmarks.contract.random_sources import random_state
 from dirbench.benchmarks.contract.report import Fault, Finding, demand, run_checks
 from dirbench.benchmarks.running.failures import where
 from dirbench.errors import NotApplicable
@@ -72,14 +71,14 @@ def names_its_sizes(gan: Generator) -> None:
 
 
 def samples_latents_from_the_given_source_alone(gan: Generator) -> None:
-    before = _global_state()
+    before = random_state()
     for space in sorted({"z", gan.space}):
         one, again, other = (latents_of(gan, seed=seed, space=space) for seed in (0, 0, 1))
         demand(torch.isfinite(one).all(), f"sampled latents of {space} are not finite")
         demand(torch.equal(one, again),
                "the same random source gives other latents the second time: draw from rng alone")
         demand(not torch.allclose(one, other), "another seed gives the same latents: draw from rng")
-    demand(_global_state() == before, "sampling changes the global random state: draw from rng alone")
+    demand(random_state() == before, "sampling changes the global random state: draw from rng alone")
 
 
 def draws_on_the_cpu_then_moves(gan: Generator) -> None:
@@ -171,11 +170,11 @@ def images_lie_in_minus_one_to_one(gan: Generator) -> None:
 
 
 def same_latent_same_image(gan: Generator) -> None:
-    before = _global_state()
+    before = random_state()
     latents = latents_of(gan)
     demand(torch.equal(images_of(gan, latents), images_of(gan, latents)),
            "the same latents give other images the second time: is dropout on, or noise drawn anew?")
-    demand(_global_state() == before, "making images changes the global random state: is noise drawn anew?")
+    demand(random_state() == before, "making images changes the global random state: is noise drawn anew?")
 
 
 def batch_does_not_matter(gan: Generator) -> None:
@@ -237,8 +236,3 @@ CLAUSES = (
 LONG: set[Callable[..., Any]] = {
     every_row_matters, generator_use.gradient_is_right, generator_use.methods_run,
     reading.broken_states_are_refused}
-
-
-def _global_state() -> tuple:
-    numpys = np.random.get_state(legacy=False)["state"]
-    return (torch.get_rng_state().numpy().tobytes(), numpys["key"].tobytes(), random.getstate())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 import tempfile
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from dirbench.benchmarks.contract import learning
 from dirbench.benchmarks.contract.case import JUDGES, Case, gap, moves
+from dirbench.benchmarks.contract.random_sources import kept_random_state, random_state, seed_all
 from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from dirbench.benchmarks.generators.planted import DIM, PlantedGenerator
 from dirbench.directions import Directions, Vectors
@@ -162,17 +162,12 @@ def works_on_generators_in_half_precision(case: Case) -> None:
 # -- how it behaves ------------------------------------------------------------------------------------
 def leaves_the_global_random_state_alone(case: Case) -> None:
     usual = case.usual  # first, for what it imports late may draw when it is loaded (scikit-learn does)
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        torch.manual_seed(99), np.random.seed(99), random.seed(99)
-        before = _random_state()
+    with kept_random_state():
+        seed_all(99)
+        before = random_state()
         answer = case.discover()
-        demand(_random_state() == before, "it changes the global random state: draw from context.rng(...) only")
+        demand(random_state() == before, "it changes the global random state: draw from context.rng(...) only")
         demand(gap(usual, answer) == 0, "its answer depends on the global random state: use context.rng(...)")
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
     demand(torch.is_grad_enabled(), "gradients are switched off globally after discovery")
     demand(torch.get_default_dtype() == torch.float32, "torch's default dtype is another after discovery")
 
@@ -184,7 +179,7 @@ def leaves_networks_alone(case: Case) -> None:
         gan.train()
         gan.mean.requires_grad_(True)
         gan.own_rng = torch.Generator().manual_seed(3)
-    networks = [("the generator", gan) for gan in gans]
+    networks: list[tuple[str, torch.nn.Module]] = [("the generator", gan) for gan in gans]
     networks += [(f"the {name}", judge()) for name, judge in JUDGES.items() if name in case.cls.needs]
     before = [_state(net) for _, net in networks]
     case.discover(gans)
@@ -282,11 +277,6 @@ def _as_json(notes: dict) -> dict:
         return json.loads(json.dumps(notes))
     except TypeError as error:
         raise Fault(f"notes must be plain values that JSON can hold: {error}") from error
-
-
-def _random_state() -> tuple:
-    numpys = np.random.get_state(legacy=False)["state"]
-    return (torch.get_rng_state().numpy().tobytes(), numpys["key"].tobytes(), random.getstate())
 
 
 def _state(net: nn.Module) -> dict[str, object]:

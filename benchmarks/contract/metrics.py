@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from dirbench.benchmarks.contract.metric_case import (
     DUPLICATED,
@@ -30,10 +28,11 @@ from dirbench.benchmarks.contract.metric_case import (
     effects,
     responses,
 )
+from dirbench.benchmarks.contract.random_sources import kept_random_state, random_state, seed_all
 from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
-from dirbench.benchmarks.stages.nulls import null_pairs, null_scores, null_scores_single
 from dirbench.errors import Inapplicable, NotApplicable
 from dirbench.metric import NO_CHANCE, Band, Metric, Score
+from dirbench.random_runs import pairs_of_runs, scores_of_pairs, scores_of_runs
 from dirbench.responses import Responses
 from dirbench.results.statistics.chance import band
 from dirbench.scores import score_faults
@@ -125,19 +124,14 @@ def the_interval_contains_the_value(case: MetricCase) -> None:
 # -- how it behaves ----------------------------------------------------------------------------------------
 def same_inputs_same_score(case: MetricCase) -> None:
     inputs = case.inputs(MIXED)
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        scores = []
+    scores = []
+    with kept_random_state():
         for seed in (1, 1, 2):
-            torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
-            before = _random_state()
+            seed_all(seed)
+            before = random_state()
             scores.append(_numbers(case, inputs))
-            demand(_random_state() == before, "it changes the global random state: draw from "
+            demand(random_state() == before, "it changes the global random state: draw from "
                    "np.random.default_rng(inputs.seed)")
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
     demand(scores[0] == scores[1] == scores[2], "the same inputs give other numbers (value, interval) the second time: "
            f"{scores[0][:3]}, then {scores[1 if scores[1] != scores[0] else 2][:3]}; draw from "
            "np.random.default_rng(inputs.seed), and keep nothing between calls")
@@ -257,8 +251,8 @@ def works_through_chance(case: MetricCase) -> str:
         else:
             runs = [[responses(np.random.default_rng([s, r]).normal(size=(K, M)), 10 * s + r) for r in range(RUNS)]
                     for s in (0, 1)]
-            scores = null_scores_single(case.metric, protocol, runs[0], case.single(runs[0][0])) \
-                if case.kind == "single" else null_scores(case.metric, protocol, null_pairs(
+            scores = scores_of_runs(case.metric, protocol, runs[0], case.single(runs[0][0])) \
+                if case.kind == "single" else scores_of_pairs(case.metric, protocol, pairs_of_runs(
                     runs[0], runs[1], case.pair(runs[0][0], runs[1][0])))
             found = band({tuple("ab"[:scores.ndim]): scores}, case.cls.bounds)
         demand(np.isnan(found.mean) or found.low <= found.mean <= found.high or np.isnan(found.low),
@@ -349,7 +343,3 @@ def _numbers(case: MetricCase, inputs: Any) -> list[float]:
             continue
         found += [-np.inf if np.isnan(x) else float(x) for x in (score.value, score.ci_low, score.ci_high)]
     return found
-
-
-def _random_state() -> tuple[bytes, bytes, object]:
-    return torch.get_rng_state().numpy().tobytes(), repr(np.random.get_state()).encode(), random.getstate()

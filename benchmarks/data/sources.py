@@ -48,6 +48,24 @@ def note(sentence: str) -> None:
     warnings.warn(sentence, DataNote, stacklevel=2)
 
 
+@contextlib.contextmanager
+def notes_as_sentences() -> Iterator[None]:
+    """Notes on image data are printed as a sentence, by one process of several; other warnings as Python does."""
+    usual = warnings.formatwarning
+
+    def sentence(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+                 line: str | None = None) -> str:
+        if not issubclass(category, DataNote):
+            return usual(message, category, filename, lineno, line)
+        return f"note: {message}\n" if os.environ.get("RANK", "0") == "0" else ""
+
+    warnings.formatwarning = sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
 @dataclass(frozen=True)
 class Source:
     """Image files, in a folder or in a zip archive that is read in place.

@@ -29,6 +29,7 @@ from dirbench.benchmarks.checkpoints import read_checkpoint
 from dirbench.benchmarks.checkpoints.reading import check_finite
 from dirbench.benchmarks.config.reading import YamlError, read_yaml
 from dirbench.benchmarks.generators.external import External, SpecError
+from dirbench.benchmarks.generators.families import load_generator
 from dirbench.files import at_home
 from dirbench.generator import Generator
 from dirbench.names import did_you_mean
@@ -87,10 +88,6 @@ def load_any(spec: str) -> Generator:
     Raises:
         SpecError, CheckpointError: it cannot be made; a sentence says why.
     """
-    from dirbench.benchmarks.generators.families import (
-        load_generator,  # it looks through this folder, this file included
-    )
-
     path = at_home(spec)
     if path.suffix in (".yaml", ".yml"):
         found = read_spec(path)

@@ -17,6 +17,7 @@ from dirbench.directions import Directions
 from dirbench.fingerprint import state_fingerprint
 from dirbench.generator import Generator, Layers
 from dirbench.oracle import AttributeOracle, FeatureExtractor
+from dirbench.oracles.networks.density_ratio import DensityRatio, feature_pools, train_density_ratio
 
 SIDE = 16
 DIM = 32
@@ -138,10 +139,8 @@ class PlantedExtractor(FeatureExtractor):
         return state_fingerprint(self)
 
 
-def planted_ratio(reference: tuple[int, ...], client: tuple[int, ...], steps: int = 100):
+def planted_ratio(reference: tuple[int, ...], client: tuple[int, ...], steps: int = 100) -> DensityRatio:
     """Density ratios between two planted generators (by their factors) in the planted extractor's features."""
-    from dirbench.oracles.networks.density_ratio import feature_pools, train_density_ratio
-
     rng, extractor = torch.Generator().manual_seed(0), PlantedExtractor()
     here, there = (feature_pools(PlantedGenerator(factors, seed=seed), [extractor], 512, rng, 128)[0]
                    for seed, factors in enumerate((reference, client)))

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from dirbench.benchmarks.perf.setup import Setup
 from dirbench.generator import Generator
 from dirbench.method import DirectionMethod, PairedMethod
-from dirbench.methods._penalised import Penalised
 from dirbench.methods.contrafeat import FeatureContrast
+from dirbench.methods.hessian import Hessian
+from dirbench.methods.jacobian import Jacobian
 from dirbench.methods.latentclr import LatentCLR
 from dirbench.methods.voynov import Voynov
 from dirbench.methods.xga import XGA, XGARelease
@@ -92,7 +93,7 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Floor | None:
         rows = chunk * one[0].resolution // side  # as many of a small layer's maps at a time as the method takes
         return Floor(one, setup.latents(batch), rows, batch, batch * method.n_directions,
                      lambda generator, latents: generator.activations(latents, layer), steps=method.n_directions)
-    if isinstance(method, Penalised) and not method.exact:
+    if isinstance(method, (Hessian, Jacobian)) and not method.exact:
         moved = method.per_sample // method.probes * method.probes  # OroJaR's images at w = 0 need no gradient
         return Floor(one, setup.latents(batch), chunk, batch * (method.per_sample - moved), batch * moved)
     if isinstance(method, FeatureContrast) and method.variant == "binary":

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from dirbench.benchmarks.perf.report import Row
 from dirbench.benchmarks.perf.setup import Setup
 from dirbench.benchmarks.perf.timing import Ratio, interleaved
-from dirbench.methods._contrastive import cross_gan_loss
-from dirbench.methods._latentclr_loss import Contrast
+from dirbench.methods.latentclr import Contrast
+from dirbench.methods.xga import many_gan_loss
 
 K = 16
 WIDTH = 1280  # features a row, as the extractor has them
@@ -36,7 +36,7 @@ def looped_latentclr(features: Tensor, k: int, temperature: float = 0.5) -> Tens
 
 def looped_cross_gan(first: Tensor, second: Tensor, n: int, overlap: Tensor, other_weight: float = 0.1,
                      temperature: float = 0.5) -> Tensor:
-    """xGA's loss (Olson et al., CVPR 2023, eq. 3), a row at a time; see ``cross_gan_loss``."""
+    """xGA's loss (Olson et al., CVPR 2023, eq. 3), a row at a time; see ``many_gan_loss``."""
     features, batch = torch.cat((first, second)), len(first) // n
     own = torch.arange(n)
     classes = torch.cat((own, torch.where(overlap, own, own + n))).repeat_interleave(batch)
@@ -61,7 +61,7 @@ def measure(setup: Setup) -> Iterator[Row]:
     compared: dict[str, tuple[Loss, Loss]] = {
         "LatentCLR": (lambda x: looped_latentclr(x, K), lambda x: Contrast(K).of_rows(x)[0]),
         "xGA": (lambda x: looped_cross_gan(x[first], x[second], K, overlap),
-                lambda x: cross_gan_loss(x[first], x[second], K, overlap)[0])}
+                lambda x: many_gan_loss((x[first], x[second]), K, overlap)[0])}
     for name, (loop, here) in compared.items():
         check(name, value_and_gradient(loop, features), value_and_gradient(here, features))
         found = interleaved({"loop": partial(value_and_gradient, loop, features),

@@ -18,8 +18,8 @@ written from the formula, the textbook's solver, and images made by this project
 
 Not here, because they take the official implementations: goals 1 and 2 (generator, official / here), 5 and 6 (training
 steps, official / here) and 14 (peak memory, official / here). Goals 10, 11, 12 and 15 count images exactly and are
-ordinary tests (`tests/test_image_counts.py`, `tests/test_xga.py`). Goals 10 and 11 are met for one sign of the edits;
-both signs, which is what a run makes, take 16,896 and 67,584 images."""
+ordinary tests (`test_image_counts.py`, `test_xga.py`). Goals 10 and 11 are met for one sign of the edits; both signs,
+which is what a run makes, take 16,896 and 67,584 images."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -19,26 +19,26 @@ from tqdm import tqdm
 
 from dirbench.benchmarks.config.job import Job
 from dirbench.benchmarks.running.failures import mark, trace_of
-from dirbench.benchmarks.running.plan import Cell, Plan
+from dirbench.benchmarks.running.plan import Plan
 from dirbench.benchmarks.running.process import use_one_thread
-from dirbench.benchmarks.stages.lab import Workbench
-from dirbench.benchmarks.stages.score import MetricsFailed, Scorer
+from dirbench.benchmarks.stages.stage import Cell, PartlyFailed, Progress
+from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import NotApplicable, one_line
 from dirbench.files import write_atomically
 
 Record = dict
-Progress = Callable[[int, int], None]
 
 _plan: Plan | None = None  # what this process works on; a forked worker has it from its parent
 _shares: Any = None  # shared array: how much of each cell is done
 
 
-def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progress | None = None) -> Record:
+def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record],
+             progress: Progress = lambda done, total: None) -> Record:
     """Does one cell and returns its record; whatever goes wrong is in the record, never raised.
 
     ``failed``: records of cells that this one needs and that did not succeed; then it is not tried.
     """
-    start, images = time.perf_counter(), plan.images([cell.id])[0]
+    start, images, stage = time.perf_counter(), plan.images([cell.id])[0], plan.stages[cell.kind]
     cached, rows, status, reason = plan.is_cached(cell), [], "ok", ""
     errors: list[BaseException] = []
     because, partial = "", False
@@ -47,19 +47,15 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
             first = next(iter(failed.values()))
             status, reason, because = first["status"], first["reason"], first["cell"]
         else:
-            rows = _do(plan, cell, progress)
+            rows = stage.make(plan.work, cell, progress)
     except NotApplicable as error:
         status, reason = "not_applicable", str(error)
-    except MetricsFailed as error:  # the others' rows are there
+    except PartlyFailed as error:  # the others' rows are there
         status, reason, partial, errors, rows = "failed", str(error), True, [*error.errors], error.rows
     except (Exception, SystemExit) as error:  # a failing cell must not take the run down
         status, reason, errors = "failed", one_line(error), [error]
-    if partial:
-        pass  # all rows are there
-    elif status != "ok" and cell.kind == "score":
-        rows = plan.scorer.failed_rows(cell.of_method, cell.gans, cell.seed, status, reason, cell.reverse)
-    elif status != "ok" and cell.kind == "evaluate":
-        rows = plan.evaluator.failed_rows(cell.metric, cell.of_method, cell.gans[0], cell.seed, status, reason)
+    if status != "ok" and not partial:
+        rows = stage.empty_rows(plan.work, cell, status, reason)
     return {"cell": cell.id, "kind": cell.kind, "method": cell.entry.name if cell.entry else "",
             "variant": cell.entry.variant if cell.entry else "", "reference": cell.gans[0],
             "client": cell.gans[1] if len(cell.gans) == 2 else "", "seed": cell.seed, "status": status,
@@ -69,34 +65,9 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record], progress: Progre
             "partial": partial, "errors": [trace_of(error) for error in errors]}
 
 
-def _do(plan: Plan, cell: Cell, progress: Progress | None) -> list[dict]:
-    bench, scorer = plan.bench, plan.scorer
-    if cell.kind == "pool":
-        bench.pools(cell.gans[0], cell.extractors)
-    elif cell.kind == "bank":
-        bench.bank(cell.gans[0])
-    elif cell.kind == "chance":
-        scorer.chance(cell.gans)
-    elif cell.kind == "discover" and bench.oracle is None:
-        bench.directions(cell.of_method, cell.gans, cell.seed, progress)
-    elif cell.kind == "discover":
-        for side in range(len(cell.gans)):
-            bench.responses(cell.of_method, cell.gans, side, cell.seed, progress)
-    elif cell.kind == "evaluate":
-        return plan.evaluator.rows(cell.metric, cell.of_method, cell.gans[0], cell.seed, progress)
-    elif cell.kind == "sheet":
-        for side in range(len(cell.gans)):
-            bench.sheet(cell.of_method, cell.gans, side, cell.seed)
-    else:
-        return scorer.score(cell.of_method, cell.gans, cell.seed, cell.reverse)
-    return []
-
-
 def _seconds(plan: Plan, cell: Cell) -> float:
     """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it."""
-    store = plan.bench.store
-    made = (*cell.steps, *(s for s in cell.on_the_way if store.has(s)))  # those may have been collected since
-    return round(sum(store.record(s)["seconds"] for s in made), 3)
+    return round(sum(plan.work.lab.store.record(step)["seconds"] for step in cell.steps), 3)
 
 
 def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[Record]:
@@ -127,11 +98,9 @@ def _bar(plan: Plan, ids: list[str]) -> tqdm:
 
 
 def _failed(plan: Plan, cell: Cell, done: dict[str, Record]) -> dict[str, Record]:
-    # A cell of pools is for all extractors at once: where one has failed, each cell that needs a pool makes its own,
-    # so that only those of the broken extractor fail, with its reason. Chance that only some metrics lack (partial)
-    # is theirs to lack.
+    # Where only parts of a cell failed, the others are there, and what needs a part that is not will say so.
     return {n: done[n] for n in cell.needs if n in done and done[n]["status"] != "ok"
-            and plan.cells[n].kind != "pool" and not done[n]["partial"]}
+            and not plan.stages[plan.cells[n].kind].spares and not done[n]["partial"]}
 
 
 def _run_here(job: Job, plan: Plan, ids: list[str], workers: int) -> Iterable[Record]:
@@ -199,8 +168,7 @@ def _start(job: Job, shares) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     _shares = shares
     if _plan is None:
-        bench = Workbench(job)
-        _plan = Plan(bench, Scorer(bench))
+        _plan = Plan(Work.of(job))
 
 
 def _work(cell: str, index: int, failed: dict[str, Record]) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 import scipy.linalg  # noqa: F401 - loads the library that is limited below
@@ -25,3 +26,11 @@ def use_one_thread() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that it accepts
         mallopt(_TRIM_THRESHOLD, 512 << 20)
+
+
+def usable_workers(device: str) -> int:
+    """How many processes run cells side by side where nobody says: one a core; one on a GPU, which they would share."""
+    if device.startswith("cuda"):
+        return 1
+    # Not every system says which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,114 +1,128 @@
-"""Metrics of a generator with its directions: measured once through the store, then turned into rows."""
+"""Measure: metrics that responses do not suffice for, each a cell of its own; one that fails harms no other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from dirbench.benchmarks.config.suite import Entry
-from dirbench.benchmarks.stages.lab import Progress, Workbench
+from dirbench.benchmarks.stages._rows import UNSAID, Blamed, blaming, effect, empty_row, facts, full_row, settings_of
+from dirbench.benchmarks.stages.discover import directions, directions_step
+from dirbench.benchmarks.stages.lab import Discovery, Lab
 from dirbench.benchmarks.stages.latents import evaluation_latents
-from dirbench.benchmarks.stages.score import UNSAID, Blamed, MetricsFailed, Scorer, blaming
+from dirbench.benchmarks.stages.respond import responses
+from dirbench.benchmarks.stages.stage import Cell, PartlyFailed, Progress, Stage, cell_id
+from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import Inapplicable
 from dirbench.image_metric import GeneratorInputs, GeneratorMetric, Measured
 from dirbench.method import Context
 from dirbench.metric import NO_CHANCE
-from dirbench.plugins import METRICS
 from dirbench.results.artifacts.store import Step
 from dirbench.scores import MetricError, checked
 
 
-class Evaluator:
-    """The suite's metrics that responses do not suffice for, each a cell of its own: one that fails harms no other."""
+def images_of(metric: GeneratorMetric, k: int, n: int) -> int:
+    """What the metric says of its images; 0 where it cannot say, which its cells will tell of."""
+    try:
+        return int(metric.images(k, n))
+    except Exception:  # a stranger's code may raise anything, and a plan is no place to fail for one metric
+        return 0
 
-    def __init__(self, bench: Workbench, scorer: Scorer) -> None:
-        self.bench, self.job, self.scorer = bench, bench.job, scorer
-        built = (METRICS.build(name, self.job.profile.metrics.get(name)) for name in self.job.suite.metrics)
-        self.metrics: dict[str, GeneratorMetric] = {m.name: cast(GeneratorMetric, m) for m in built
-                                                    if m.needs == "generator"}
 
-    def settings(self, metric: str) -> dict[str, Any]:
-        """The metric's sizes and settings under this profile."""
-        chosen = self.metrics[metric]
-        return asdict(chosen) if is_dataclass(chosen) else {}
+def settings(metric: GeneratorMetric) -> dict[str, Any]:
+    """The metric's sizes and settings."""
+    return asdict(metric) if is_dataclass(metric) else {}
 
-    def images(self, metric: str, k: int, n: int) -> int:
-        """What the metric says of its images; 0 where it cannot say, which its cells will tell of."""
-        try:
-            return int(self.metrics[metric].images(k, n))
-        except Exception:  # a stranger's code may raise anything, and a plan is no place to fail for one metric
-            return 0
 
-    def step(self, metric: str, entry: Entry, gan: str, seed: int) -> Step:
-        """What one metric sees of the directions that a method found on one GAN."""
-        chosen, latents = self.metrics[metric], self.job.profile.latents
-        n = latents.match + latents.score
-        return Step("evaluation", (type(chosen).__module__, "dirbench.benchmarks.stages.latents", self.bench.zoo.module(gan)), {
-            "metric": metric, "settings": self.settings(metric), "gan": self.bench.zoo.hash(gan), "n": n, "seed": seed,
-            "directions": self.bench.directions_step(entry, (gan,), seed).key, "alpha": self.job.suite.alpha,
-            "chunk": self.job.profile.chunk}, self.bench.versions,
-            self.images(metric, self.job.method(entry).n_directions, n))
+def measure_step(lab: Lab, metric: GeneratorMetric, found: Discovery) -> Step:
+    """What the arrays that one metric makes of a search's directions depend on."""
+    (gan,), n = found.gans, lab.design.n_latents
+    return lab.step("evaluation", (type(metric).__module__, "dirbench.benchmarks.stages.latents", lab.gans.module(gan)),
+                    images_of(metric, found.method.n_directions, n), metric=metric.name, settings=settings(metric),
+                    gan=lab.gans.hash(gan), n=n, seed=found.seed, directions=directions_step(lab, found).key,
+                    alpha=lab.design.alpha, chunk=lab.design.sizes.chunk)
 
-    def measured(self, metric: str, entry: Entry, gan: str, seed: int, progress: Progress | None = None) -> Measured:
-        """The arrays of ``step``."""
-        step, directions = self.step(metric, entry, gan, seed), self.bench.directions(entry, (gan,), seed)[0]
 
-        def build(folder: Path) -> None:
-            generator = self.bench.generator(gan)
-            latents = evaluation_latents(generator, directions.space, step.inputs["n"], seed)
-            context = Context(seed=seed, chunk=self.job.profile.chunk, checkpoint=self.bench.store.checkpoint(step),
-                              progress=progress or (lambda done, total: None))
-            inputs = GeneratorInputs(generator, directions, latents, self.job.suite.alpha, context)
-            chosen = self.metrics[metric]
-            chosen.images(len(directions), len(latents))  # fails here, and not in the plan
-            with self.bench.lent(type(chosen), metric, (gan,)):
-                arrays: dict[str, Any] = _arrays(chosen.measure(inputs))
-            np.savez(folder / "measured.npz", **arrays)
+def measured(lab: Lab, metric: GeneratorMetric, found: Discovery,
+             progress: Progress = lambda done, total: None) -> Measured:
+    """The arrays of ``measure_step``."""
+    step, of, (gan,) = measure_step(lab, metric, found), directions(lab, found)[0], found.gans
 
-        with np.load(self.bench.store.make(step, build) / "measured.npz", allow_pickle=False) as file:
-            return Measured({name: file[name] for name in file.files}, seed)
+    def build(folder: Path) -> None:
+        generator = lab.generator(gan)
+        latents = evaluation_latents(generator, of.space, step.inputs["n"], found.seed)
+        context = Context(seed=found.seed, chunk=lab.design.sizes.chunk, checkpoint=lab.store.checkpoint(step),
+                          progress=progress)
+        metric.images(len(of), len(latents))  # fails here, and not in the plan
+        with lab.lent(type(metric), metric.name, (gan,)):
+            arrays: dict[str, Any] = _arrays(
+                metric.measure(GeneratorInputs(generator, of, latents, lab.design.alpha, context)))
+        np.savez(folder / "measured.npz", **arrays)
 
-    def rows(self, metric: str, entry: Entry, gan: str, seed: int, progress: Progress | None = None) -> list[dict]:
-        """One row a protocol. Raises MetricsFailed where some of them fail; it has all rows."""
-        chosen, effect = self.metrics[metric], math.nan
-        seen = self.measured(metric, entry, gan, seed, progress)
-        if self.bench.oracle:
-            effect = self.scorer.effect(self.bench.responses(entry, (gan,), 0, seed), seed)
-        rows: list[dict] = []
+    with np.load(lab.store.make(step, build) / "measured.npz", allow_pickle=False) as file:
+        return Measured({name: file[name] for name in file.files}, found.seed)
+
+
+def _arrays(made: Any) -> dict[str, np.ndarray]:
+    """What ``measure`` returned, if it is {name: array of numbers}. Raises MetricError."""
+    if not isinstance(made, Mapping) or not all(isinstance(name, str) for name in made):
+        raise MetricError(f"measure returns a {type(made).__name__}, expected {{name: array}}")
+    arrays = {name: np.asarray(value) for name, value in made.items()}
+    objects = [name for name, value in arrays.items() if value.dtype == object]
+    if objects:
+        raise MetricError(f"measure: {', '.join(objects)} are no arrays of numbers")
+    return arrays
+
+
+class MeasureStage(Stage):
+    """A cell a metric, method, seed and GAN."""
+
+    kind = "measure"
+    after = ("discover", "respond")
+
+    def cells(self, work: Work) -> Iterator[Cell]:
+        for metric in work.metrics_of("generator"):
+            for entry in work.job.suite.methods:
+                for found in work.discoveries(entry) if not work.job.method(entry).paired else ():
+                    step = measure_step(work.lab, cast(GeneratorMetric, metric), found)
+                    before = "respond" if work.lab.oracle else "discover"
+                    yield Cell(cell_id(f"{self.kind}/{metric.name}", entry, found.gans, found.seed), self.kind,
+                               found.gans, entry, found.seed, (cell_id(before, entry, found.gans, found.seed),),
+                               (step,), 2.0 * step.images, {"metric": metric.name})
+
+    def make(self, work: Work, cell: Cell, progress: Progress) -> list[dict[str, Any]]:
+        metric = cast(GeneratorMetric, work.metrics[cell.details["metric"]])
+        found, size = work.discovery(cell.of_method, cell.gans, cell.seed), math.nan
+        seen = measured(work.lab, metric, found, progress)
+        if work.lab.oracle:
+            size = effect(work.lab, responses(work.lab, found, 0), cell.seed)
+        rows: list[dict[str, Any]] = []
         errors: list[Exception] = []
-        for row in self.failed_rows(metric, entry, gan, seed, "ok", ""):
+        for row in self.empty_rows(work, cell, "ok", ""):
             try:
-                with blaming(chosen, f"{metric} ({row['protocol']})"):
-                    score = checked(chosen, chosen.compute(seen, row["protocol"], self.job.profile.bootstrap))
-                    null = chosen.chance(seen, row["protocol"]) if hasattr(chosen, "chance") else NO_CHANCE
-                    rows.append(Scorer.full_row(row | {"effect": effect}, score, null))
+                with blaming(metric, f"{metric.name} ({row['protocol']})"):
+                    score = checked(metric, metric.compute(seen, row["protocol"], work.job.profile.bootstrap))
+                    level = metric.chance(seen, row["protocol"]) if hasattr(metric, "chance") else NO_CHANCE
+                    rows.append(full_row(row | {"effect": size}, score, level))
             except Inapplicable as reason:
                 rows.append(row | {"status": "not_applicable", "reason": str(reason) or UNSAID})
             except Blamed as blamed:
                 errors.append(blamed.error)
                 rows.append(row | {"status": "failed", "reason": str(blamed.error)})
         if errors:
-            raise MetricsFailed(errors, rows)
+            raise PartlyFailed(errors, rows)
         return rows
 
-    def failed_rows(self, metric: str, entry: Entry, gan: str, seed: int, status: str, reason: str) -> list[dict]:
-        """The rows that a cell would have had, without values."""
-        facts = self.scorer._facts(entry, (gan,), seed)
-        return [self.scorer.empty_row(facts | {"metric": metric, "protocol": p}, status, reason)
-                for p in self.metrics[metric].protocols]
+    def empty_rows(self, work: Work, cell: Cell, status: str, reason: str) -> list[dict[str, Any]]:
+        row, name = facts(work, cell.of_method, cell.gans, cell.seed), cell.details["metric"]
+        return [empty_row(row | {"metric": name, "protocol": protocol}, status, reason)
+                for protocol in work.metrics[name].protocols]
 
-
-def _arrays(measured: Any) -> dict[str, np.ndarray]:
-    """What ``measure`` returned, if it is {name: array of numbers}. Raises MetricError."""
-    if not isinstance(measured, Mapping) or not all(isinstance(name, str) for name in measured):
-        raise MetricError(f"measure returns a {type(measured).__name__}, expected {{name: array}}")
-    arrays = {name: np.asarray(value) for name, value in measured.items()}
-    objects = [name for name, value in arrays.items() if value.dtype == object]
-    if objects:
-        raise MetricError(f"measure: {', '.join(objects)} are no arrays of numbers")
-    return arrays
+    def settings_of(self, work: Work, row: Mapping[str, Any]) -> dict[str, Any]:
+        metric = cast(GeneratorMetric, work.metrics[row["metric"]])
+        return settings_of(work, row) | {"split": "none", "sign": "both", "changes": "images",
+                                         "metric": settings(metric)}

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from dirbench.benchmarks.data.image_set import Rows
+from dirbench.benchmarks.data.pictures import save_sheet, to_uint8
 from dirbench.benchmarks.training.config import GanConfig
 from dirbench.benchmarks.training.judged import SAMPLE, JudgedDiscriminator
 from dirbench.benchmarks.training.projected import ProjectedDiscriminator, hinge
@@ -283,23 +283,6 @@ class Trainer:
         with torch.no_grad():
             images = torch.cat([self.ema.synthesize(part, "z") for part in z.split(64)])
         return to_uint8(images)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8 on the CPU, clipped and rounded."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
-
-
-def save_sheet(images: Tensor, path: Path, columns: int = 12, zoom: int = 2) -> None:
-    """PNG of uint8 images [n, 3, R, R] in rows of ``columns``, each pixel ``zoom`` pixels wide; the rest is cut."""
-    rows, side = max(1, len(images) // columns), images.shape[-1]
-    columns = min(columns, len(images))
-    grid = images[: rows * columns].reshape(rows, columns, 3, side, side).permute(0, 3, 1, 4, 2)
-    grid = grid.reshape(rows * side, columns * side, 3).repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.png")
-    matplotlib.image.imsave(part, grid.numpy())
-    os.replace(part, path)
 
 
 def train_gan(name: str, seed: int, out_dir: Path, images: Tensor | Rows, device: str = "cpu", *, until: int,

@@ -41,12 +41,13 @@ from dirbench.benchmarks.zoo.manifest import Manifest, ZooError
 from dirbench.files import at_home
 from dirbench.generator import Generator
 from dirbench.names import did_you_mean
+from dirbench.places import restoring
 from dirbench.plugins import FAMILIES
 
 MINI = Path(__file__).resolve().parent / "mini"
 MANIFEST = "zoo.yaml"
 NAMED = {"mini": MINI}
-_AGAIN = "restore it from the repository (git checkout), or make the zoo again with 'run_bench.py train-zoo mini'"
+_AGAIN = f"{restoring()}, or make the zoo again with `train-zoo mini`"
 _CORRECT = "restore the file, or correct its entry"
 _NO_ZOO = f"expected a folder with {MANIFEST}, or a YAML file of that form"
 

@@ -22,6 +22,7 @@ from dirbench.fingerprint import state_fingerprint
 from dirbench.names import UnknownName, did_you_mean
 from dirbench.oracle import AttributeOracle
 from dirbench.oracles.networks.preprocessing import channels_last, resample
+from dirbench.places import restoring
 
 RESOLUTION = 32
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -177,7 +178,8 @@ def load_oracle(name: str, device: torch.device | str = "cpu", folder: Path | No
     else:
         path = (WEIGHTS if folder is None else Path(folder)) / f"{name}.safetensors"
     card_path = path.with_suffix(".json")
-    way_out = f"restore it from the repository, or train it again with 'run_bench.py train-oracle' ({name})"
+    restore = restoring() if path.parent == WEIGHTS else "restore it"
+    way_out = f"{restore}, or train it again with `train-oracle` ({name})"
     for file in (path, card_path):
         if not file.is_file():
             raise ValueError(f"oracle {name}: {file} is missing; {way_out}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,11 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dirbench.generator import Generator
 from dirbench.names import did_you_mean
-
-if TYPE_CHECKING:
-    from dirbench.generator import Generator
-    from dirbench.oracle import FeatureExtractor
+from dirbench.oracle import FeatureExtractor, RatioEstimator
 
 LOSSES = ("kliep", "log", "log_release")
 NONE_UNIQUE = -0.001
@@ -46,7 +43,7 @@ class _PassThroughClamp(torch.autograd.Function):
         return grad
 
 
-class DensityRatio(nn.Module):
+class DensityRatio(RatioEstimator):
     """Two estimates per feature row: of p_reference / p_client (column 0) and of its inverse (column 1).
 
     Each is an MLP, Linear(F, 2F) - ReLU - Linear(2F, 1, no bias); both share one matrix product here.

@@ -133,6 +133,9 @@ def _file(name: str) -> Path | None:
     alone, folders = _place(top)
     if not rest and alone is not None:
         return alone
+    package, _, last = name.rpartition(".")
+    if "." in package and (inner := getattr(sys.modules.get(package), "__path__", None)):  # it may have been given more
+        folders, rest = list(inner), [last]
     for folder in folders:
         path = Path(folder, *rest)
         for file in (path.with_suffix(".py"), path / "__init__.py") if rest else (path / "__init__.py",):

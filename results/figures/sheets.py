@@ -6,21 +6,16 @@ import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from dirbench.changes import changes, live, reliability, spread
+from dirbench.responses import Responses
 from dirbench.results.figures.glyphs import drawable, font_path
+from dirbench.traversals import Traversals
 
-if TYPE_CHECKING:
-    from dirbench.directions import Directions
-    from dirbench.generator import Generator
-    from dirbench.responses import Responses
-
-GAP, MARGIN, TEXT, CHUNK = 2, 10, 13, 64
+GAP, MARGIN, TEXT = 2, 10, 13
 WIDTH = 800  # what a long title may widen a narrow sheet to before it goes on in another line
 INK, FAINT, PAPER = (34, 34, 34), (120, 120, 120), (255, 255, 255)
 
@@ -51,28 +46,25 @@ def describe(responses: Responses, names: Sequence[str]) -> list[tuple[str, str]
     return out
 
 
-def traversal_sheet(path: Path | str, generator: Generator, directions: Directions, responses: Responses | None,
-                    names: Sequence[str], title: str, latents: torch.Tensor, strengths: Sequence[float]) -> Path:
+def traversal_sheet(path: Path | str, shown: Traversals, responses: Responses | None, names: Sequence[str],
+                    title: str) -> Path:
     """Writes a PNG with a line a direction and a column a strength; returns its path.
 
     Args:
+        shown: the N traversals of a direction stand side by side.
         responses: of the same K directions, for the labels (see ``describe``); ``names`` are its attributes. None
             where no oracle reads the images: then directions are only numbered.
         title: printed above; what made the pictures belongs here.
-        latents: [N, D] of ``directions.space``; the N traversals of a direction stand side by side.
-        strengths: of the columns, in units of the latent space.
     Raises:
-        ValueError: no latents or strengths, or responses of another number of directions.
+        ValueError: responses of another number of directions.
     """
-    if len(latents) == 0 or len(strengths) == 0:
-        raise ValueError(f"a traversal sheet needs latents and strengths; got {len(latents)} and {len(strengths)}")
-    if responses is not None and len(responses) != len(directions):
-        raise ValueError(f"{len(directions)} directions, but responses of {len(responses)}")
-    pictures = _traverse(generator, directions, latents, strengths)  # [K, N, S, R, R, 3]
+    if responses is not None and len(responses) != len(shown):
+        raise ValueError(f"{len(shown)} directions, but responses of {len(responses)}")
+    pictures, strengths = shown.frames, shown.strengths
     k, n, s, side = pictures.shape[:4]
     scale = 3 if side <= 64 else 2 if side <= 128 else 1
     side *= scale
-    font, small = _font(TEXT), _font(TEXT - 2)
+    font, small = sheet_font(TEXT), sheet_font(TEXT - 2)
     names = [drawable(" ".join(name.split())) for name in names]
     labels = describe(responses, names) if responses is not None else [("", "")] * k
     label_width = 2 * MARGIN + int(max(max(font.getlength(f"{i}  {a}"), small.getlength(b) + 20)
@@ -106,26 +98,12 @@ def traversal_sheet(path: Path | str, generator: Generator, directions: Directio
     return path
 
 
-def _traverse(generator: Generator, directions: Directions, latents: torch.Tensor,
-              strengths: Sequence[float]) -> np.ndarray:
-    device = generator.device
-    directions, latents = directions.to(device), latents.to(device)
-    columns = []
-    with torch.inference_mode():
-        for strength in strengths:
-            edited = directions.shift_all(latents, float(strength))
-            images = torch.cat([generator.synthesize(part, directions.space).float().cpu()
-                                for part in edited.split(CHUNK)])
-            columns.append(((images.clamp(-1, 1) + 1) * 127.5).round().byte())
-    stack = torch.stack(columns, 1).permute(0, 1, 3, 4, 2)  # [K * N, S, R, R, 3]
-    return stack.reshape(len(directions), len(latents), *stack.shape[1:]).numpy()
-
-
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` pixels; a word that is longer is broken."""
     letters = max(1, int(len(text) * width / max(font.getlength(text), 1)))
     return textwrap.wrap(text, letters) or [""]
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def sheet_font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of sheets."""
     return ImageFont.truetype(font_path(), size)

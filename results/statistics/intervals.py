@@ -14,7 +14,7 @@ ANY = (-np.inf, np.inf)
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over cells with a 95% interval, conditional on this zoo.
+    """A mean over cells with a 95% interval from leaving out one GAN at a time; for these GANs only.
 
     Attributes:
         mean: plain mean over the cells.

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 import yaml
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.suite import Entry, load_profile, load_suite
 from dirbench.benchmarks.running.plan import Plan

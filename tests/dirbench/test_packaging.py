@@ -9,7 +9,7 @@ import yaml
 from helpers.tiny import ROOT
 
 from dirbench import places, version
-from dirbench.benchmarks.running.folder import caption_facts
+from dirbench.benchmarks.running.provenance import caption_facts
 from dirbench.results.check import BadReference, read_reference
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

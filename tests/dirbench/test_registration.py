@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dirbench import methods, metrics
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.names import UnknownName
 from dirbench.plugins import METHODS, METRICS
 
@@ -133,7 +133,7 @@ def folders(tmp_path, monkeypatch):
 
     yield write
     for name in set(sys.modules) - known:
-        if name in ("methods.strange", "metrics.strange"):
+        if name in ("dirbench.methods.strange", "dirbench.metrics.strange"):
             del sys.modules[name]
 
 

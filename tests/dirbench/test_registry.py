@@ -1,4 +1,4 @@
-"""Methods are found by being there: a user's file, a broken one, a name used twice, a typo."""
+"""Methods and metrics are found by being there: a user's file, a broken one, a name used twice, a typo."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import torch
 from helpers.planted import PlantedGenerator
 
-from dirbench import methods
+from dirbench import methods, metrics
 from dirbench.method import Context
 from dirbench.names import UnknownName
-from dirbench.plugins import METHODS, method_group
+from dirbench.plugins import METHODS, METRICS, method_group
 
 MINE = '''
 from dataclasses import dataclass
@@ -99,7 +99,8 @@ def test_values_of_the_wrong_type_are_refused(name, key, value):
 
 
 def test_what_yaml_can_write_of_another_type_is_taken():
-    assert METHODS.build("sefa", {"layers": [0, 1]}).layers == METHODS.build("sefa", {"layers": (0, 1)}).layers == (0, 1)
+    for written in ([0, 1], (0, 1)):
+        assert METHODS.build("sefa", {"layers": written}).layers == (0, 1)
     assert METHODS.build("latentclr", {"temperature": 1}).temperature == 1.0
 
 
@@ -113,3 +114,30 @@ def test_groups_put_the_floor_first_and_the_ceiling_last():
     names = method_group("all")
     assert names[0] == "random" and names[-1] == "interfacegan"
     assert set(method_group("core")) <= set(names) == set(METHODS.load_all()[0])
+
+
+# -- metrics -----------------------------------------------------------------------------------------------
+def test_every_metric_is_found_and_says_what_it_is():
+    found, broken = METRICS.load_all()
+    assert not broken
+    assert {"alignment", "attribute_recovery", "recovery_specificity", "entropy", "deviation", "effect",
+            "reliability", "dead_directions", "s_disen", "n_discov"} <= set(found)
+    for name, cls in found.items():
+        assert cls.name == name and cls.source and cls.needs and cls.bounds[0] < cls.bounds[1]
+        assert cls.protocols and not cls.protocols[0].startswith("published")
+    with pytest.raises(UnknownName, match=r'unknown metric "alignmnt"\. Did you mean "alignment"'):
+        METRICS.get("alignmnt")
+
+
+def test_a_file_is_a_metric_and_a_broken_one_harms_nobody(tmp_path, monkeypatch):
+    (tmp_path / "mine_for_a_test.py").write_text(
+        "from dirbench.metrics.effect import Effect\nclass Mine(Effect):\n    name = 'mine'\n")
+    (tmp_path / "broken_for_a_test.py").write_text("import no_such_package_at_all\n")
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path)])
+    found, broken = METRICS.load_all()
+    assert found["mine"].__name__ == "Mine" and "alignment" in found
+    assert "no_such_package_at_all" in broken["metrics/broken_for_a_test.py"]
+    (tmp_path / "twice_for_a_test.py").write_text(
+        "from dirbench.metrics.effect import Effect\nclass Other(Effect):\n    name = 'effect'\n")
+    with pytest.raises(ValueError, match=r'two metrics are named "effect": .*effect\.py and .*twice_for_a'):
+        METRICS.load_all()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ from PIL import Image
 
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES, DRAWN
 from dirbench.benchmarks.data.faces import faces
+from dirbench.benchmarks.data.folder import folder
+from dirbench.benchmarks.data.image_set import ImageSet
+from dirbench.benchmarks.data.sources import DataNote
+
+GREEN = np.zeros((16, 16, 4), np.uint8)
+GREEN[:, :8], GREEN[:, 8:] = (255, 0, 0, 255), (0, 255, 0, 0)
+"""RGBA: the left half is red, the right half green and not to be seen."""
 
 
 def write_celeba(folder: Path, n: int = 30, seed: int = 1, mix: str = "natural", zipped: bool = False) -> Path:
@@ -98,3 +106,33 @@ def put_ramps(folder: Path, names: Iterable[str]) -> None:
 def ramps(n: int) -> torch.Tensor:
     """What is decoded from ``put_ramps`` at 16 pixels: uint8 [n, 3, 16, 16]."""
     return torch.from_numpy(np.stack([ramp(seed).transpose(2, 0, 1) for seed in range(n)]))
+
+
+def zipped(path: Path, members: Sequence[tuple[str | zipfile.ZipInfo, bytes]], utf8: bool = True) -> Path:
+    """An archive of these members; not ``utf8``: without the flag that says so of their names."""
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # zipfile's own, of a name that is there twice
+        for name, raw in members:
+            archive.writestr(name, raw)
+    return path if utf8 else flagged(path, lambda flags: flags & ~0x800)
+
+
+def flagged(path: Path, change: Callable[[int], int]) -> Path:
+    """Changes the flag bits of all members, at both places where they are."""
+    raw = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = raw.find(signature)
+        while at >= 0:
+            flags, = struct.unpack_from("<H", raw, at + place)
+            struct.pack_into("<H", raw, at + place, change(flags))
+            at = raw.find(signature, at + 4)
+    path.write_bytes(bytes(raw))
+    return path
+
+
+def read_folder(path: Path, attributes: Path | None = None) -> tuple[ImageSet, str]:
+    """(what is read at 16 pixels, what is said about it)."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = folder(path, 16, attributes, path.parent / "cache")
+    return found, "\n".join(str(one.message) for one in caught if issubclass(one.category, DataNote))

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 import torch
+from helpers.families import FAMILIES
 from helpers.planted import PlantedExtractor
-from test_generator_contract import FAMILIES
 
 from dirbench.benchmarks.generators.external import External
 from dirbench.errors import NotApplicable
@@ -55,7 +55,7 @@ def stranger() -> External:
 GANS = {name: lambda name=name: FAMILIES[name].gan for name in
         ("biggan", "biggan-deep", "sngan", "stylegan2", "stylegan2-classes", "stylegan3-r", "stylegan1", "pggan")}
 GANS["stranger"] = stranger
-METHODS = METHODS.load_all()[0]
+CLASSES = METHODS.load_all()[0]
 Z_FED = ("biggan", "biggan-deep", "sngan", "pggan", "stranger")
 NO_ROWS = ("sngan", "pggan", "stranger")  # neither rows of w+ nor a z for each layer
 
@@ -71,8 +71,8 @@ def discover(method, gan):
 
 
 def small(name: str):
-    known = {f.name for f in dataclasses.fields(METHODS[name])}
-    return METHODS.build(name, {**METHODS[name].test_params, **{k: v for k, v in SMALL.items() if k in known}})
+    known = {f.name for f in dataclasses.fields(CLASSES[name])}
+    return METHODS.build(name, {**CLASSES[name].test_params, **{k: v for k, v in SMALL.items() if k in known}})
 
 
 def impossible(method: str, family: str) -> bool:
@@ -81,7 +81,7 @@ def impossible(method: str, family: str) -> bool:
 
 
 @pytest.mark.parametrize("family", GANS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSES)
 def test_each_method_runs_or_says_why_not(name, family):
     method, gan = small(name), GANS[family]()
     if impossible(name, family):

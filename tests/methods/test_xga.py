@@ -1,30 +1,24 @@
-"""xGA against the release's numbers; its training rules against themselves."""
+"""xGA against the release's numbers (`golden/xga_loss.npz`); its training rules against themselves."""
 
 
-import helpers
-import numpy as np
 import pytest
 import torch
 from helpers.planted import PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
 from helpers.trained import gain
+from helpers.xga_toys import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
 from torch import nn
 from torch.testing import assert_close
 
 from dirbench import training as _training
 from dirbench.benchmarks.generators.counting import count_images
-from dirbench.generator import Generator
 from dirbench.method import Context
 from dirbench.methods._contrastive import cross_gan_loss
 from dirbench.methods._models import LinearModel
 from dirbench.methods.xga import XGA, Embedding, XGARelease, draw
-from dirbench.oracle import FeatureExtractor
-from dirbench.oracles.networks.density_ratio import DensityRatio
 from dirbench.plugins import METHODS
 from dirbench.training import train
 
 pytestmark = pytest.mark.numeric
-with np.load(helpers.GOLDEN / "xga_loss.npz", allow_pickle=False) as file:
-    GOLDEN = {name: torch.from_numpy(file[name]) for name in file.files}
 MASKS = {"": GOLDEN["overlap"], "all_overlap_": torch.ones(6, dtype=torch.bool),
          "no_overlap_": torch.zeros(6, dtype=torch.bool)}
 LOSSES = [key[5:] for key in GOLDEN if key.startswith("loss_")]
@@ -48,10 +42,6 @@ def test_cross_gan_loss_accuracy_and_gradients(variant):
 
 def test_all_variants_of_the_loss_are_there():
     assert len(LOSSES) == 12 and sum(key.startswith("grad_feats") for key in GOLDEN) == 12
-
-
-def unit_rows(*shape, seed=0):
-    return nn.functional.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
 def test_cross_gan_loss_knows_a_perfect_answer_from_a_useless_one():
@@ -80,59 +70,6 @@ def test_cross_gan_loss_refuses_what_does_not_fit(rows, n, overlap):
 
 
 # -- whole iterations --------------------------------------------------------------------------------------
-class Toy(Generator):
-    latent_dim, resolution = 5, 1
-
-    def __init__(self, weight):
-        super().__init__()
-        self.C = nn.Parameter(weight)
-
-    def synthesize(self, latent, space=None):
-        return torch.tanh(latent @ self.C.T)[:, :, None, None]
-
-    def activations(self, latent, layer, space=None):
-        raise NotImplementedError
-
-    def affine_weights(self, layers="all"):
-        raise NotImplementedError
-
-
-class Projector(FeatureExtractor):
-    name, width = "projector", 8
-
-    def features(self, images):
-        return images.flatten(1) @ GOLDEN["loop_projector_weight"].T
-
-    def maps(self, images):
-        raise NotImplementedError
-
-    def fingerprint(self):
-        return "projector"
-
-
-def golden_ratio():
-    ratio = DensityRatio(8)
-    parts = [[GOLDEN[f"dre__model{m}.{name}"] for m in (1, 2)]
-             for name in ("linear_1.weight", "linear_1.bias", "linear_2.weight")]
-    names = ("hidden_weight", "hidden_bias", "out_weight")
-    ratio.load_state_dict({name: torch.cat(part) for name, part in zip(names, parts)})
-    return ratio.requires_grad_(False)
-
-
-def golden_models():
-    models = nn.ModuleList(LinearModel(6, 5, torch.Generator()) for _ in range(2))
-    with torch.no_grad():
-        for i, model in enumerate(models):
-            for k, row in enumerate(GOLDEN[f"loop_model{i + 1}_before"]):
-                model.weight[k].copy_(row[:25].view(5, 5))
-                model.bias[k].copy_(row[25:])
-    return models
-
-
-def rows_of(model):
-    return torch.stack([torch.cat((w.detach().flatten(), b.detach())) for w, b in zip(model.weight, model.bias)])
-
-
 @pytest.mark.parametrize("cls, weight, key", [(XGA, 1.0, "corrected"), (XGARelease, 1.0, "released"),
                                               (XGARelease, 0.0, "released_no_dre")])
 @pytest.mark.parametrize("chunk", [3, 64])
@@ -173,9 +110,6 @@ def judges():
 def tiny(**kwargs):
     return XGA(**{"n_directions": 6, "n_common": 4, "n_steps": 6, "per_step": 3} | kwargs)
 
-
-def moves(found):
-    return torch.stack([d.shift_all(torch.eye(32), 1.0) for d in found])
 
 
 class Watched(Embedding):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.planted import PlantedExtractor, PlantedGenerator, PlantedOracle
 from helpers.trained import gain
-from test_xga import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
+from helpers.xga_toys import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
 from torch import nn
 from torch.testing import assert_close
 

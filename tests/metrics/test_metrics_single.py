@@ -13,6 +13,7 @@ from dirbench.metrics.entropy import Entropy
 from dirbench.metrics.n_discov import NDiscov
 from dirbench.metrics.reliability import Reliability
 from dirbench.metrics.s_disen import SDisen
+from dirbench.plugins import METRICS
 from dirbench.responses import Responses
 
 pytestmark = pytest.mark.numeric

@@ -9,7 +9,7 @@ import torch
 from helpers.planted import PlantedGenerator
 from helpers.tiny import arguments
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.suite import PROFILES, load_profile
 from dirbench.benchmarks.generators.counting import count_images
@@ -163,7 +163,7 @@ def test_a_suite_lists_it_like_any_metric_and_it_is_trained_once(tmp_path):
     assert (found["status"] == "ok").all() and (found["chance"].astype(float) == 1 / 16).all()
     assert (found["effect"].astype(float) > 0).all() and (found["n"].astype(int) == 8).all()
     cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False)
-    mine = cells[cells["kind"] == "evaluate"]
+    mine = cells[cells["kind"] == "measure"]
     assert len(mine) == 4 and (mine["images"] == 2 * 2 * 2 + 8 * 17).all()
     assert (tmp_path / "run" / "tables" / "by_gan_rca.md").exists()
     made = sorted((tmp_path / "store" / "evaluation").glob("*/made.json"))

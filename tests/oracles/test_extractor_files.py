@@ -18,7 +18,7 @@ from helpers import tiny_extractors as tiny
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.suite import load_suite
 from dirbench.names import UnknownName

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from helpers import made_up
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.results.csv_files import read_text
 from dirbench.results.rows import write_rows
 
@@ -64,7 +64,7 @@ DAMAGED = {
     "older facts": (edit("run.json", lambda text: text.replace('"alpha"', '"strength"')), "run.json lacks alpha"),
     "facts of another kind": (edit("run.json", lambda text: text.replace('"controls": [[', '"controls": ["x", [')),
                               "controls is"),
-    "null scores": (lambda run: (run / "chance.json").write_text("nothing") and None, "no file of null scores"),
+    "random runs": (lambda run: (run / "chance.json").write_text("nothing") and None, "no scores of random runs"),
     "a file gone": (lambda run: (run / "cells.csv").unlink(), "it has no cells.csv")}
 
 

@@ -17,9 +17,9 @@ from PIL import Image
 from dirbench.benchmarks.audit import finding
 from dirbench.benchmarks.audit.finding import View
 from dirbench.benchmarks.audit.folder import audit_folder
-from dirbench.benchmarks.audit.inputs import Subject, default_control, find_judge, find_subject
+from dirbench.benchmarks.audit.inputs import Subject, default_control, find_oracle, find_subject
 from dirbench.benchmarks.audit.reading import Reader
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.methods.xga import XGA
 from dirbench.plugins import EXTRACTORS
 
@@ -78,7 +78,7 @@ def test_across_families_resolutions_and_spaces(across):
     result, page = across
     sides = [(g["family"], g["resolution"], g["space"], g["latent"]) for g in (result["reference"], result["client"])]
     assert sides == [("stylegan2", 32, "w", {"z": 32, "w": 32}), ("pggan", 16, "z", {"z": 20})]
-    assert result["judged_by"] == "features" and not result["oracle"]["used"] and result["control"] is None
+    assert result["evidence"] == "features" and not result["oracle"]["used"] and result["control"] is None
     assert "**No suitable oracle, so no attributes**" in page and "strengths, and so effect sizes, are not" in page
     assert "Not measured: no two generators of the same data were at hand" in page
     assert all(not one["attributes"] and "called" not in one for one in result["missing"] + result["novel"])
@@ -86,7 +86,7 @@ def test_across_families_resolutions_and_spaces(across):
 
 def test_every_direction_is_called_something_or_counted_as_doing_nothing(across, mini):
     for result, page in (across, mini):
-        dead = result["unmeasurable"][result["judged_by"]]
+        dead = result["unmeasurable"][result["evidence"]]
         for kind in ("common", "missing", "novel"):
             assert len(result[kind]) + len(dead[kind]) == dead[f"of_{kind}"] == 2
             assert not {one["direction"] for one in result[kind]} & set(dead[kind])
@@ -95,7 +95,7 @@ def test_every_direction_is_called_something_or_counted_as_doing_nothing(across,
 
 def test_with_an_oracle_and_a_control(mini, place):
     result, page = mini
-    assert result["judged_by"] == "attributes" and result["oracle"]["name"] == "scorer"
+    assert result["evidence"] == "attributes" and result["oracle"]["name"] == "scorer"
     assert result["title"] == "mini zoo (rendered faces)" and "mini zoo (rendered faces)" in page
     assert result["control"]["pair"] == ["mini:full", "mini:full_b"]
     false = len(result["control"]["missing"]) + len(result["control"]["novel"])
@@ -178,7 +178,7 @@ def test_names_follow_content_so_that_artifacts_survive_a_new_name(tmp_path):
 
 
 def test_code_of_ones_own_is_taken_by_its_name():
-    found = find_subject("planted:PlantedGenerator")
+    found = find_subject("helpers.planted:PlantedGenerator")
     assert isinstance(found.generator, PlantedGenerator) and not found.files and found.name == found.hash[:16]
 
 
@@ -199,13 +199,13 @@ def subject(zoo: str = "", resolution: int = 32) -> Subject:
     ("scorer", [subject("mini"), subject("mini", 16)], "reads images of 32 pixels, and those of mine have 16"),
 ])
 def test_an_oracle_that_does_not_fit_is_left_out_with_a_reason(asked, subjects, words):
-    judge = find_judge(asked, subjects)
-    assert judge.oracle is None and words in judge.reason
+    chosen = find_oracle(asked, subjects)
+    assert chosen.oracle is None and words in chosen.reason
 
 
 def test_an_oracle_that_fits_is_used():
-    assert find_judge(None, [subject("mini"), subject("mini", 64)]).name == "scorer"
-    assert find_judge("teacher", [subject("mini")]).oracle is not None
+    assert find_oracle(None, [subject("mini"), subject("mini", 64)]).name == "scorer"
+    assert find_oracle("teacher", [subject("mini")]).oracle is not None
 
 
 @pytest.mark.numeric

@@ -29,7 +29,7 @@ from helpers.pickled import Call, define, modules
 from helpers.strangers import write_network
 
 from dirbench.benchmarks.checkpoints import CheckpointError, read_checkpoint
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators.external_spec import load_external
 from dirbench.benchmarks.generators.families import load_generator
 

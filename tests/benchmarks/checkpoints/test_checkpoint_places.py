@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from dirbench.benchmarks.checkpoints import CheckpointError, read_checkpoint
 from dirbench.benchmarks.checkpoints.naming import rank_of, words
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators.external_spec import load_external
 from dirbench.benchmarks.zoo.zoo import Zoo, ZooError
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from dirbench.benchmarks.checkpoints import CheckpointError, read_checkpoint
 from dirbench.benchmarks.checkpoints.pickles import read_pickle
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators import families
 from dirbench.benchmarks.generators.families import load_generator, recognise
 from dirbench.benchmarks.generators.stylegan2 import StyleGAN2

@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from dirbench.benchmarks.checkpoints import CheckpointError, read_checkpoint
 from dirbench.benchmarks.checkpoints.machine import Machine, Table
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators import families
 from dirbench.benchmarks.generators.stylegan2 import StyleGAN2
 

@@ -5,10 +5,10 @@ import os
 import re
 
 import pytest
-from helpers.tiny import ROOT, arguments
+from helpers.tiny import ROOT, arguments, profile
 from safetensors import SafetensorError
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 
 
 @pytest.mark.parametrize("args, words", [
@@ -75,7 +75,7 @@ def test_a_mistake_is_a_sentence(args, words, capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("args, words", [
     (["runn"], 'unknown command "runn". Did you mean "run"?'),
-    (["zzz"], 'unknown command "zzz". Known: run, list, show'),
+    (["zzz"], 'unknown command "zzz". Known: run, check, list, show'),
     (["store", "lst"], 'unknown action "lst". Did you mean "list"?'),
     (["new", "metod", "x"], 'unknown kind "metod". Did you mean "method"?'),
     (["run", "--suite", "s", "--pairs", "al"], 'unknown --pairs "al". Did you mean "all"?'),
@@ -112,7 +112,7 @@ def test_what_the_system_refuses_names_the_file_and_a_way_out(error, words, caps
     def fail(args):
         raise error
 
-    monkeypatch.setattr("dirbench.benchmarks.commands.run.list_all", fail)
+    monkeypatch.setattr("dirbench.benchmarks.commands.list.run", fail)
     assert main(["list"]) == 2
     err = capsys.readouterr().err
     assert words in err and "Errno" not in err and "Traceback" not in err
@@ -141,8 +141,8 @@ def test_dry_run_makes_nothing(tmp_path, capsys):
 
 
 def test_a_folder_of_another_plan_is_refused(tmp_path, capsys):
-    assert main(arguments(tmp_path, "run", "store", "random", "--only", "bank/full")) == 0
-    assert main(arguments(tmp_path, "run", "store", "sefa", "--only", "bank/full")) == 2
+    assert main(arguments(tmp_path, "run", "store", "random", "--only", "random/full")) == 0
+    assert main(arguments(tmp_path, "run", "store", "sefa", "--only", "random/full")) == 2
     assert "belongs to another plan: suite.methods is" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
@@ -180,10 +180,9 @@ def test_a_variant_can_be_chosen_by_its_id(tmp_path, capsys):
 
 
 def test_groups_and_methods_can_be_named_together(tmp_path):
-    from dirbench.benchmarks.commands._main import parser
-    from dirbench.benchmarks.commands.run import make_job
-    args = arguments(tmp_path, "run", "store", "core,voynov,sefa")
-    labels = [entry.label for entry in make_job(parser().parse_args(["run", *args])).suite.methods]
+    from dirbench.benchmarks.config.job import make_job
+    job = make_job("celeba_subsets", profile(tmp_path), methods=["core", "voynov", "sefa"])
+    labels = [entry.label for entry in job.suite.methods]
     assert labels[0] == "random" and labels[-1] == "voynov" and len(set(labels)) == len(labels)
 
 
@@ -198,11 +197,11 @@ def test_pairs_of_one_gan_are_refused(tmp_path, capsys):
 
 # -- the environment -------------------------------------------------------------------------------------------
 def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monkeypatch):
-    from dirbench.benchmarks.commands.run import _default_workers
+    from dirbench.benchmarks.running.process import usable_workers
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert _default_workers("cpu") == (os.cpu_count() or 1) and _default_workers("cuda:1") == 1
+    assert usable_workers("cpu") == (os.cpu_count() or 1) and usable_workers("cuda:1") == 1
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert _default_workers("cpu") == 1
+    assert usable_workers("cpu") == 1
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "cp437"])

@@ -1,4 +1,4 @@
-"""``--help`` and ``--version``: every command ends its help with examples, and each example is one that it takes."""
+"""``--help`` and ``--version``: at once, under any name; every command ends its help with examples that it takes."""
 
 import shlex
 import subprocess
@@ -7,18 +7,29 @@ import sys
 import pytest
 from helpers.tiny import ROOT
 
-from dirbench.benchmarks.commands import THREAD_VARIABLES
-from dirbench.benchmarks.commands._examples import EXAMPLES
-from dirbench.benchmarks.commands._main import COMMANDS, main, parser
+from dirbench.benchmarks.commands import main, parser
+from dirbench.benchmarks.commands._found import find_commands
+from dirbench.benchmarks.commands._main import THREAD_VARIABLES
+from dirbench.results.artifacts.store import Store
 from dirbench.version import __version__
+
+COMMANDS = find_commands()[0]
+HEAVY = {"torch", "numpy", "scipy", "pandas", "sklearn", "matplotlib", "PIL", "pydantic"}
 
 # As the console script of an installed copy does it: no variable set, nothing imported before.
 INSTALLED = """
 import sys
 sys.argv[:] = ["/somewhere/bin/dirbench", *sys.argv[1:]]
 from dirbench.benchmarks.commands import main
-main()
+sys.exit(main())
 """
+LIGHT = INSTALLED.replace("sys.exit(main())", f"""
+try:
+    assert main() == 0
+except SystemExit as stop:
+    assert stop.code == 0
+assert not (found := {HEAVY} & set(sys.modules)), found
+""")
 
 
 def installed(*args: str, code: str = INSTALLED, **env: str) -> subprocess.CompletedProcess[str]:
@@ -28,47 +39,61 @@ def installed(*args: str, code: str = INSTALLED, **env: str) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_every_command_ends_with_an_example(command, capsys):
+def test_the_help_of_every_command_says_what_it_does_and_ends_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    assert EXAMPLES.get(command), f"{command} has no example in benchmarks/commands/_examples.py"
-    for example in EXAMPLES[command]:
-        assert f"  run_bench.py {command} {example}".rstrip() in text.split("example", 1)[1].splitlines()
+    assert " ".join(COMMANDS[command].HELP.split()) in " ".join(text.split())
+    for example in COMMANDS[command].EXAMPLES:
+        assert f"  run_bench.py {command} {example}".rstrip() in text.split("\nexample", 1)[1].splitlines()
 
 
-@pytest.mark.parametrize("command, example", [(name, line) for name, lines in EXAMPLES.items() for line in lines])
+@pytest.mark.parametrize("command, example", [(name, line) for name in COMMANDS for line in COMMANDS[name].EXAMPLES])
 def test_every_example_is_one_that_the_parser_takes(command, example):
-    assert command in COMMANDS
-    assert parser().parse_args([command, *shlex.split(example)]).function
+    assert parser().parse_args([command, *shlex.split(example)]).function is COMMANDS[command].run
 
 
-def test_the_help_without_a_command_shows_the_default_one(capsys):
+def test_the_help_without_a_command_lists_all_and_shows_the_default_one(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert f"\n  run_bench.py {EXAMPLES['run'][0]}\n" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"\n  run_bench.py {COMMANDS['run'].EXAMPLES[0]}\n" in text and "not loaded" not in text
+    for name, command in COMMANDS.items():
+        listed = text.split(f"\n{command.GROUP}:\n", 1)[1].split("\n\n")[0]
+        assert f"\n  {name} " in f"\n{listed}"
 
 
-def test_version_is_said_by_both_commands_without_loading_torch(capsys):
-    code = INSTALLED + "\nassert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
-    by_console, by_file = installed("--version", code=code), subprocess.run(
-        [sys.executable, "run_bench.py", "--version"], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert by_console.returncode == 0, by_console.stderr
-    assert by_console.stdout == by_file.stdout and by_file.stdout.startswith(f"dirbench {__version__}")
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["store", "list"],
+                                  *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_what_needs_no_arithmetic_loads_none(args, tmp_path):
+    """It answers in a tenth of a second, where torch alone takes one or more to load."""
+    Store(tmp_path)
+    found = installed(*args, code=LIGHT, DIRBENCH_STORE=str(tmp_path))
+    assert found.returncode == 0 and found.stdout, found.stderr
+
+
+def test_version_is_said_by_every_name_of_the_program(capsys):
+    by_console = installed("--version")
+    for command in (["run_bench.py"], ["-m", "dirbench"]):
+        said = subprocess.run([sys.executable, *command, "--version"], cwd=ROOT, text=True, capture_output=True,
+                              check=True)
+        assert said.stdout == by_console.stdout and said.stdout.startswith(f"dirbench {__version__}")
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
-    assert stop.value.code == 0 and capsys.readouterr().out == by_file.stdout
+    assert stop.value.code == 0 and capsys.readouterr().out == by_console.stdout
 
 
-def test_the_installed_command_has_one_thread():
-    code = "import os, sys, types\n" \
-        "def show(argv):\n" \
-        f"    print([os.environ.get(name) for name in {THREAD_VARIABLES}], argv)\n" \
+def test_a_process_of_the_program_has_one_thread():
+    code = "import os, sys\n" \
+        "import dirbench.benchmarks.commands.list as command\n" \
+        "def show(args):\n" \
+        f"    print([os.environ.get(name) for name in {THREAD_VARIABLES}])\n" \
         "    assert not {'numpy', 'scipy', 'torch'} & set(sys.modules)  # else too late\n" \
-        "sys.modules['dirbench.benchmarks.commands._main'] = types.SimpleNamespace(main=show)\n"
+        "    return 7\n" \
+        "command.run = show\n"
     found = installed("list", code=code + INSTALLED, OMP_NUM_THREADS="4")
-    assert found.stdout == "['1', '1', '1'] ['list']\n" and found.returncode == 0, found.stderr
+    assert found.stdout == "['1', '1', '1']\n" and found.returncode == 7, found.stderr
 
 
 def test_a_users_modules_of_the_same_names_are_not_taken_for_ours(tmp_path):
@@ -80,10 +105,12 @@ def test_a_users_modules_of_the_same_names_are_not_taken_for_ours(tmp_path):
     assert found.returncode == 0 and "\nmetrics:\n" in found.stdout, found.stderr
 
 
-def test_the_installed_command_calls_itself_by_its_name(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/dirbench"])
+@pytest.mark.parametrize("called, name", [("/somewhere/bin/dirbench", "dirbench"), ("run_bench.py", "run_bench.py"),
+                                          ("/site-packages/dirbench/__main__.py", "python -m dirbench")])
+def test_it_calls_itself_as_it_was_called(called, name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [called])
     with pytest.raises(SystemExit):
         main(["show", "--help"])
-    assert "  dirbench show results/runs/mine\n" in capsys.readouterr().out
+    assert f"  {name} show results/runs/mine\n" in capsys.readouterr().out
     assert main(["show", "nowhere"]) == 2
-    assert capsys.readouterr().err.startswith("dirbench: nowhere is not a run's folder")
+    assert capsys.readouterr().err.startswith(f"{name}: nowhere is not a run's folder")

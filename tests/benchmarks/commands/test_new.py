@@ -9,8 +9,8 @@ import sys
 import pytest
 from helpers.tiny import ROOT
 
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.commands import new as cli_new
-from dirbench.benchmarks.commands._main import main
 
 PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
 COMMANDS = [line.split("run_bench.py", 1)[1].strip() for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S)

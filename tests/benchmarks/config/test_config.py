@@ -1,5 +1,6 @@
 """Suites and profiles: what is wrong is said with file, line, key, value and the nearest valid name."""
 
+import helpers
 import pytest
 
 from dirbench.benchmarks.config import suite as config
@@ -82,7 +83,7 @@ def test_unknown_names():
     with pytest.raises(ConfigError, match=r"nowhere/x\.yaml does not exist"):
         load_suite("nowhere/x.yaml")
     with pytest.raises(ConfigError, match="expected keys and values"):
-        load_suite(__file__.replace("test_config.py", "golden/not_a_suite.yaml"))
+        load_suite(str(helpers.GOLDEN / "not_a_suite.yaml"))
 
 
 @pytest.mark.parametrize("old, new, line, words", [

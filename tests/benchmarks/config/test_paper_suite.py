@@ -9,7 +9,7 @@ from helpers import tiny_extractors
 from helpers.strangers import write_oracle
 from helpers.tiny import ROOT
 
-from dirbench.benchmarks.commands._main import main, parser
+from dirbench.benchmarks.commands import main, parser
 from dirbench.benchmarks.config.suite import SUITES, load_suite
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
 

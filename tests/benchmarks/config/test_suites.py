@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config import suite as config
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.job import Job

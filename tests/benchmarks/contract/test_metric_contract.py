@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.contract import metrics as contract
 from dirbench.benchmarks.contract.metric_case import MetricCase
 from dirbench.benchmarks.contract.report import Fault, LeftOut
@@ -18,7 +18,7 @@ from dirbench.plugins import METRICS
 
 CASES = {name: MetricCase(cls) for name, cls in METRICS.load_all()[0].items()}
 # Better than an answer that changes nothing, and worse than one of unrelated mixtures, or the other way round.
-READ_BESIDE_OTHERS = {"effect", "reliability", "recovery_specificity"}
+READ_BESIDE_OTHERS = {"effect", "reliability", "off_target_recovery"}
 JUDGING = {contract.a_perfect_answer_beats_a_useless_one, contract.a_duplicated_answer_is_no_better}
 
 
@@ -220,8 +220,8 @@ def test_a_source_that_is_left_out_is_said_and_not_passed():
 def test_the_command_takes_names_and_files(tmp_path, capsys):
     assert main(["check-metric", "s_disen"]) == 0
     assert "perfect 0.8" in capsys.readouterr().out
-    (tmp_path / "m.py").write_text("from dirbench.metrics.effect import Effect\n\n\nclass Mine(Effect):\n    name = 'mine'\n"
-                                   "    bounds = (1, 0)\n")
+    (tmp_path / "m.py").write_text("from dirbench.metrics.effect import Effect\n\n\nclass Mine(Effect):\n"
+                                   "    name = 'mine'\n    bounds = (1, 0)\n")
     assert main(["check-metric", str(tmp_path / "m.py")]) == 1
     assert "m.py:4: class Mine: \"mine\": bounds is (1, 0)" in capsys.readouterr().out
     for subject, words in (("s_disn", 'Did you mean "s_disen"?'), (str(tmp_path / "nowhere.py"), "does not exist"),

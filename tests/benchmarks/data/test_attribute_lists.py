@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.image_data import encoded, put, put_ramps, ramp, ramps
+from helpers.image_data import encoded, put, put_ramps, ramp, ramps, zipped
 
 from dirbench.benchmarks.data.folder import folder
 from dirbench.benchmarks.data.image_set import ImageSet
@@ -216,7 +216,6 @@ def test_names_are_never_guessed(tmp_path, have, want, sentence):
 
 
 def test_names_in_an_archive_that_does_not_say_their_encoding(tmp_path):
-    from test_odd_images import zipped
     data = zipped(tmp_path / "images.zip", [("é.png", encoded(ramp(0))), ("ü.png", encoded(ramp(1)))], utf8=False)
     found = folder(data, 16, put(tmp_path / "list.csv", "file,A\né.png,1\nü.png,0\n"), tmp_path / "cache")
     assert torch.equal(found.images, ramps(2))

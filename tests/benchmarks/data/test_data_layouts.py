@@ -16,7 +16,7 @@ import torch
 from helpers.image_data import encoded, idx_bytes, put, write_celeba, zip_images
 from PIL import Image
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.celeba import ATTRIBUTES, PARTITION, celeba
 from dirbench.benchmarks.data.idx import idx, is_idx
 from dirbench.benchmarks.data.image_set import TEST, TRAIN, ImageSet

@@ -11,7 +11,7 @@ import torch
 from helpers import ROOT
 from torch import nn
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.contract.generators import CLAUSES, check_generator
 from dirbench.benchmarks.generators.external import External, SpecError
 from dirbench.benchmarks.generators.external_spec import load_any, load_external

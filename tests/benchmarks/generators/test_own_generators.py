@@ -14,7 +14,7 @@ from helpers import made_up_responses as made
 from helpers.strangers import write_network, write_oracle, write_suite
 from helpers.tiny import ROOT, profile
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.config.errors import ConfigError
 from dirbench.benchmarks.config.suite import load_suite
 from dirbench.benchmarks.config.zoo_and_oracles import on_zoo

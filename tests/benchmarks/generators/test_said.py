@@ -9,7 +9,7 @@ import torch
 from helpers.golden_files import PATHS, golden
 
 from dirbench.benchmarks.checkpoints import CheckpointError
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators.families import load_generator, recognise
 from dirbench.benchmarks.generators.said import Said, flag, limit, positive, whole
 

@@ -8,7 +8,7 @@ from helpers.planted import PlantedGenerator
 from helpers.strangers import write_suite
 from helpers.tiny import profile
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.generators.counting import count_images
 from dirbench.method import Context
 from dirbench.methods import _linalg

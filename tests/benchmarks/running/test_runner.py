@@ -12,10 +12,10 @@ import pytest
 from helpers.tiny import ROOT, arguments, start
 
 from dirbench import methods
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.oracles.efficientnet import EfficientNetLite0
-from dirbench.results.nulls import read_nulls
 from dirbench.results.rows import COLUMNS
+from dirbench.results.stored_run import read_random_runs
 
 METHODS = "random,sefa,latentclr"
 
@@ -178,7 +178,7 @@ def test_a_failing_method_is_reported_and_the_others_finish(extra_methods, tmp_p
     out, err = capsys.readouterr()
     assert code == 1
     told, = (line for line in err.splitlines() if line.startswith("failed: ") and "traceback" in line)
-    assert "RuntimeError: the sky is green (" in told and "/fails.py:" in told and "6 more need them" in told
+    assert "RuntimeError: the sky is green (" in told and "/fails.py:" in told and "8 more need them" in told
     kept, = (tmp_path / "run" / "errors").iterdir()
     assert "Traceback" in kept.read_text() and "discover/fails/full/seed0" in kept.read_text()
     assert "methods/syntax.py: SyntaxError" in out
@@ -193,7 +193,7 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(path.read_text().replace("chance: {runs: 2}", "chance: {runs: 2, reference: 3}"))
     assert main(args) == 0
-    nulls = read_nulls(tmp_path / "run")
+    nulls = read_random_runs(tmp_path / "run")
     assert np.shape(nulls["full",]["effect/headline"]) == (3,)
     assert np.shape(nulls["no_hats",]["effect/headline"]) == (2,)
     assert np.shape(nulls["full", "no_hats"]["alignment/greedy"]) == (3, 2)
@@ -201,11 +201,11 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
 
 
-def test_what_a_pair_cost_includes_its_density_ratio(tmp_path):
+def test_what_a_pair_cost_is_its_density_ratio_its_directions_and_their_responses(tmp_path):
     assert main(arguments(tmp_path, methods="xga")) == 0
     cells = pd.read_csv(tmp_path / "run" / "cells.csv", keep_default_na=False)
-    found, = cells.loc[cells["kind"] == "discover", "seconds"]
-    runs = {f"chance {run}" for run in range(2)}  # responses of the bank
+    found = cells.loc[cells["kind"].isin(["ratio", "discover", "respond"]), "seconds"].sum()
+    runs = {f"chance {run}" for run in range(2)}  # responses to random directions
     made = [json.loads(path.read_text()) for kind in ("ratio", "directions", "responses")
             for path in (tmp_path / "store" / kind).glob("*/made.json")]
     assert len(made) == 1 + 1 + 2 + 2 * len(runs)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from test_generator_contract import FAMILIES
+from helpers.families import FAMILIES
 
 from dirbench.benchmarks.stages.latents import evaluation_latents
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.tiny import arguments
+from helpers.tiny import profile
 
-from dirbench.benchmarks.commands._main import parser
-from dirbench.benchmarks.commands.run import make_job
+from dirbench.benchmarks.config.job import make_job
 from dirbench.benchmarks.generators.planted import PlantedGenerator
-from dirbench.benchmarks.stages.lab import Workbench
 from dirbench.benchmarks.stages.lending import Misused, given_back
+from dirbench.benchmarks.stages.work import Work
 from dirbench.directions import Vectors
 from dirbench.methods.random_directions import RandomDirections
 
@@ -41,13 +40,14 @@ def test_what_fits_passes():
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_changed_generator_is_told_and_seen_by_nobody_else(raises, tmp_path):
-    bench = Workbench(make_job(parser().parse_args(["run", *arguments(tmp_path)])))
-    mark = bench.generator("full").fingerprint()
+    job = make_job("celeba_subsets", profile(tmp_path), methods=["random", "sefa"], store=tmp_path / "store")
+    lab = Work.of(job).lab
+    before = lab.generator("full").fingerprint()
     error, words = (KeyError, "bug") if raises else (Misused, "changes the weights or buffers of full")
-    with pytest.raises(error, match=words), bench.lent(RandomDirections, "mine", ("full", "no_hats")):
-        next(bench.generator("full").parameters()).data.zero_()
+    with pytest.raises(error, match=words), lab.lent(RandomDirections, "mine", ("full", "no_hats")):
+        next(lab.generator("full").parameters()).data.zero_()
         if raises:
             raise KeyError("bug")
-    assert bench.generator("full").fingerprint() == mark
-    with bench.lent(RandomDirections, "mine", ("full",)):
-        bench.generator("full").sample(2, torch.Generator().manual_seed(0))
+    assert lab.generator("full").fingerprint() == before
+    with lab.lent(RandomDirections, "mine", ("full",)):
+        lab.generator("full").sample(2, torch.Generator().manual_seed(0))

@@ -15,7 +15,7 @@ from helpers import ROOT
 from helpers.image_data import idx_bytes, write_celeba
 from helpers.together import GANS, TINY, train
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
 from dirbench.benchmarks.data.celeba import celeba
 from dirbench.benchmarks.data.image_set import TRAIN, ImageSet

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from dirbench.benchmarks.data.attributes import DRAWN
+from dirbench.benchmarks.data.pictures import save_sheet
 from dirbench.benchmarks.training.config import GanConfig
 from dirbench.benchmarks.training.data import boosting_weights
 from dirbench.benchmarks.training.discriminator import Discriminator, minibatch_stddev
-from dirbench.benchmarks.training.gan import Trainer, TrainingError, save_sheet, train_gan
+from dirbench.benchmarks.training.gan import Trainer, TrainingError, train_gan
 from dirbench.benchmarks.training.judged import JudgedDiscriminator
 from dirbench.benchmarks.training.zoo_training import seen, train_zoo
 from dirbench.benchmarks.zoo.zoo import load_zoo

@@ -9,14 +9,14 @@ import yaml
 from helpers.image_data import write_celeba
 from safetensors.torch import save
 
-from dirbench.benchmarks.commands._main import main
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import DRAWN
 from dirbench.benchmarks.data.celeba import celeba
 from dirbench.benchmarks.data.image_set import TEST
 from dirbench.benchmarks.training import export
 from dirbench.benchmarks.training.config import GanConfig
 from dirbench.benchmarks.training.gan import TrainingError, train_gan
-from dirbench.benchmarks.zoo import fitness as zoo_report
+from dirbench.benchmarks.zoo import cards, fitness
 from dirbench.benchmarks.zoo.zoo import MANIFEST, Zoo, ZooError, load_zoo, metadata
 
 TINY = GanConfig(resolution=16, z_dim=16, w_dim=16, channels={4: 8, 8: 8, 16: 8}, d_channels={8: 8, 4: 8}, batch=4,
@@ -119,15 +119,15 @@ def test_unknown_names_and_broken_manifests_are_refused(folder, tmp_path):
 
 # -- the report -------------------------------------------------------------------------------------
 def test_wilson_gives_the_textbook_interval():
-    low, high = zoo_report.wilson(15, 148)  # Newcombe 1998, Table I, method 3
+    low, high = fitness.wilson(15, 148)  # Newcombe 1998, Table I, method 3
     assert (round(low, 4), round(high, 4)) == (0.0624, 0.1605)
-    assert zoo_report.wilson(0, 20)[0] == 0 and round(zoo_report.wilson(0, 20)[1], 4) == 0.1611
+    assert fitness.wilson(0, 20)[0] == 0 and round(fitness.wilson(0, 20)[1], 4) == 0.1611
     with pytest.raises(ValueError, match="count=3"):
-        zoo_report.wilson(3, 2)
+        fitness.wilson(3, 2)
 
 
 def test_difference_interval_gives_the_textbook_interval():
-    low, high = zoo_report.difference_interval(56, 70, 48, 80)  # Newcombe 1998, Table II (a), method 10
+    low, high = fitness.difference_interval(56, 70, 48, 80)  # Newcombe 1998, Table II (a), method 10
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
 
 
@@ -136,10 +136,10 @@ def test_frechet_of_known_gaussians():
     rng = torch.Generator().manual_seed(0)
     a = torch.randn(4000, 3, generator=rng)
     b = torch.randn(4000, 3, generator=rng) * 2 + torch.tensor([1.0, 0.0, 0.0])
-    assert zoo_report.frechet(a, b) == pytest.approx(1 + 3 * (2 - 1) ** 2, rel=0.05)
-    assert zoo_report.frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert fitness.frechet(a, b) == pytest.approx(1 + 3 * (2 - 1) ** 2, rel=0.05)
+    assert fitness.frechet(a, a) == pytest.approx(0, abs=1e-6)
     few = torch.randn(50, 200, generator=rng)  # fewer samples than features
-    assert zoo_report.frechet(few, few) == pytest.approx(0, abs=1e-6)
+    assert fitness.frechet(few, few) == pytest.approx(0, abs=1e-6)
 
 
 def logits(*shares, n=1000):
@@ -154,7 +154,7 @@ def test_planted_rates_are_judged_by_the_criteria():
     data = logits(0.03, 0.48, 0.03, 0.42, 0.5, 0.5)
 
     def verdicts(*samples):
-        checks = zoo_report.check_rates(logits(*samples), data, names, readable, rates, [("Male", 1)])
+        checks = fitness.check_rates(logits(*samples), data, names, readable, rates, [("Male", 1)])
         assert all(c.samples_low <= c.in_samples <= c.samples_high for c in checks)
         assert all(c.difference_low <= c.difference <= c.difference_high for c in checks)
         return {c.attribute: (c.kind, c.ok) for c in checks}
@@ -168,7 +168,7 @@ def test_planted_rates_are_judged_by_the_criteria():
 
 
 def test_a_lacking_value_of_zero_is_counted_as_such():
-    check, = zoo_report.check_rates(logits(0.90), logits(0.99), ("No_Beard",), (True,), {"No_Beard": 1.0},
+    check, = fitness.check_rates(logits(0.90), logits(0.99), ("No_Beard",), (True,), {"No_Beard": 1.0},
                                     [("No_Beard", 0)])
     assert check.value == 0 and check.labelled == 0 and check.in_samples == pytest.approx(0.10)
     assert check.difference == pytest.approx(0.09) and check.ok is False
@@ -191,7 +191,7 @@ def test_the_report_prints_and_writes_the_verdict(made, tmp_path, capsys):
     def features(images):
         return torch.nn.functional.avg_pool2d(images, 8).flatten(1)
 
-    code = zoo_report.check_zoo(str(made[0]), samples=40, out=tmp_path, oracle=Reader(1.0), features=features)
+    code = cards.check_zoo(str(made[0]), samples=40, out=tmp_path, oracle=Reader(1.0), features=features)
     text = capsys.readouterr().out
     assert "mini zoo (rendered faces)" in text and "| male | 16 |" in text
     report = json.loads((tmp_path / "fitness.json").read_text())
@@ -215,13 +215,13 @@ def test_zoos_of_other_data_are_compared_with_what_they_were_trained_on(made, tm
     data = write_celeba(tmp_path / "celeba", 120, mix="decorrelated")
     assert main([*check, "--data", str(data)]) == 2
     assert "our zoo names no oracle" in capsys.readouterr().err
-    images = zoo_report.celeba_held_out(load_zoo(tmp_path / "ours.yaml"), data, cache=tmp_path / "c")
+    images = fitness.celeba_held_out(load_zoo(tmp_path / "ours.yaml"), data, cache=tmp_path / "c")
     held_out = images("male", 16, 40)
     everyone = celeba(data, 16, cache=tmp_path / "c").part(TEST)
     assert len(held_out) == int(everyone.column("Male").sum()) and held_out.abs().max() <= 1
     features = lambda x: torch.nn.functional.avg_pool2d(x, 8).flatten(1)
     zoo = load_zoo(tmp_path / "ours.yaml")
-    report = zoo_report.report_gan(zoo, "full", Reader(1.0), features, 20, images, "photos")
+    report = fitness.report_gan(zoo, "full", Reader(1.0), features, 20, images, "photos")
     assert report.held_out == len(everyone) // 2 and report.data == "photos" and report.frechet > 0
-    text = zoo_report.summary([report], "our zoo")
+    text = cards.summary([report], "our zoo")
     assert f"in 20 samples and {report.held_out} held-out photos" in text
