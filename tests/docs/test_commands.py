@@ -21,7 +21,7 @@ from helpers.pages import PAGES, blocks, name_of
 from helpers.reader import READERS
 from helpers.tiny import ROOT
 
-from dirbench.benchmarks.commands._main import parser
+from dirbench.benchmarks.commands import parser
 
 CI = {  # command -> what .ci/run has in its place
     "python3 -m venv .venv": "python3 -m venv .venv",
