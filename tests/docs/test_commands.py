@@ -45,6 +45,7 @@ SHORTER = (  # the first pattern that a command has -> (what is replaced, by wha
     (r"audit ", {}, "--profile smoke --steps 1"),
     (r"train-oracle celeba", {"--out oracles": "--out trained-oracles"}, "--epochs 1 --network small"),
     (r"train-oracle folder", {"--out oracles": "--out trained-oracles"}, "--epochs 1 --network small"),
+    (r"train-zoo celeba", {"--out trained": "--out trained-now"}, "--images 16 --only full"),  # all: `reader`
     (r"train-zoo ", {}, "--images 16"),
     (r"zoo check", {}, "--samples 8"),
     (r"perf --repeats 7", {"--repeats 7": "--repeats 1 --only losses"}, ""),

@@ -6,14 +6,18 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
+from dirbench.benchmarks.training import data_zoo
 from helpers.image_data import idx_bytes, put, put_ramps, write_celeba
 from helpers.pages import text_of
 from helpers.strangers import write_network, write_oracle
 from helpers.tiny import ROOT, profile
+from helpers.together import TINY
 
 GOLDEN = ROOT / "tests/golden"
 FILES = {"network.pkl": "generators/stylegan2_ada_network.pkl", "client.pkl": "stylegan2_rosinality.pt",
@@ -21,7 +25,8 @@ FILES = {"network.pkl": "generators/stylegan2_ada_network.pkl", "client.pkl": "s
 
 
 def of_checkpoints(folder: Path) -> None:
-    """Checkpoints of four kinds, a network, CelebA, images with labels, MNIST, an oracle, and the page's YAML files."""
+    """Checkpoints of four kinds, a network, CelebA, images with labels, MNIST, an oracle, a zoo, and
+    the page's YAML files."""
     page = text_of("checkpoints.md")
     for name, file in FILES.items():
         shutil.copyfile(GOLDEN / file, folder / name)
@@ -38,7 +43,17 @@ def of_checkpoints(folder: Path) -> None:
         put(folder / "MNIST/raw" / f"train-{kind}-ubyte", idx_bytes(array))
     (folder / "oracles").mkdir()
     write_oracle(folder / "oracles", "resnet50", CELEBA_ATTRIBUTES)  # stands in for an hour of training
+    small_zoo(folder / "celeba", folder / "trained")
     profile(folder)
+
+
+def small_zoo(data: Path, out: Path) -> None:
+    """What ``train-zoo celeba --resolution 64`` leaves in ``out``, of GANs of 16 pixels: nine of 64 take gigabytes."""
+    with patch.object(data_zoo, "celeba_config", lambda resolution, device: TINY), \
+            patch.object(data_zoo, "RESOLUTIONS", (16,)):
+        assert main(["train-zoo", "celeba", "--data", str(data), "--resolution", "16", "--images", "16",
+                     "--out", str(out), "--cache", str(out / "cache")]) == 0
+    (out / "zoo_celeba16").rename(out / "zoo_celeba64")
 
 
 READERS: dict[str, Callable[[Path], None]] = {"docs/checkpoints.md": of_checkpoints}
