@@ -159,14 +159,16 @@ def _write(folder: Path, source: Source, made: Report) -> list[Path]:
     lines += [f"![{markdown(title)}]({path.name})\n" for title, path in drawn.items()]
     for title, found in made.chapters.items():
         lines += [f"## {markdown(title)}", ""]
+        links = []
         for table in found:
             written = write_table(table, folder / "tables" / table.folder)
             paths += written
-            if table.linked:  # many: linked rather than shown
-                lines.append(f"- [{markdown(table.title)}]({written[1].relative_to(folder).as_posix()})")
+            if table.linked:
+                links.append(f"- [{markdown(table.title)}]({written[1].relative_to(folder).as_posix()})")
             else:
                 lines += [to_markdown(table), ""]
-        lines.append("")
+        more = ["More tables:", ""] if links and len(links) < len(found) else []
+        lines += [*more, *links, ""]
     lines += ["## What is not here", "", *(f"- {markdown(note)}" for note in notes)] if notes else []
     paths.append(folder / "summary.md")
     write_atomically(paths[-1], "\n".join(lines).rstrip() + "\n")

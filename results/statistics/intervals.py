@@ -1,4 +1,4 @@
-"""Uncertainty: over latents within a cell, over GANs within a table, and the chance level of recovery."""
+"""Intervals of means over cells that share GANs."""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ from dirbench.results.table import Table, TableKind
 
 
 class Published(TableKind):
-    """What the papers in ``results/published/`` have of the run's metrics; each file there has ``tables(metrics)``."""
+    """What the papers in ``results/published/`` have of the run's metrics, from each file's ``tables(metrics)``;
+    nothing beside scores that do not exist."""
 
     name, chapter, order = "published", "Published numbers", 70
 
     def tables(self, source: Source, cells: pd.DataFrame) -> list[Table]:
-        return published_tables(set(source.rows["metric"]))
+        return published_tables(set(source.rows.loc[source.rows["status"] != "not_applicable", "metric"]))
 
 
 def published_tables(metrics: set[str]) -> list[Table]:
