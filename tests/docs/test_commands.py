@@ -33,7 +33,7 @@ CI = {  # command -> what .ci/run has in its place
     "python -m pytest": ".venv/bin/python -m pytest",
     "python -m pytest -m slow": ".venv/bin/python -m pytest -m slow",
     "python -m pip install -e .[docs]": "pip install --quiet --editable '.[docs]'",
-    "mkdocs build --strict": "mkdocs build --strict",
+    "python -m mkdocs build --strict": ".venv/bin/python -m mkdocs build --strict",
 }
 TESTS = r"python -m pytest (tests/.*|-m 'numeric and not slow' --seed-shift 7)"  # those of files must be there
 
