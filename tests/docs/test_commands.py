@@ -46,13 +46,13 @@ SHORTER = (  # the first pattern that a command has -> (what is replaced, by wha
     (r"train-oracle celeba", {"--out oracles": "--out trained-oracles"}, "--epochs 1 --network small"),
     (r"train-oracle folder", {"--out oracles": "--out trained-oracles"}, "--epochs 1 --network small"),
     (r"train-zoo celeba", {"--out trained": "--out trained-now"}, "--images 16 --only full"),  # all: `reader`
-    (r"train-zoo ", {}, "--images 16"),
+    (r"train-zoo sngan", {}, "--images 16"),
     (r"zoo check", {}, "--samples 8"),
     (r"perf --repeats 7", {"--repeats 7": "--repeats 1 --only losses"}, ""),
     (r"perf ", {}, "--repeats 1"),
     (r"new method [\w-]+$", {}, "--out methods"),  # where a checkout has it
 )
-STOPPED = r"train-oracle scorer"  # an hour, and no option makes it less: it is fine where it still works after
+STOPPED = r"train-oracle scorer|train-zoo mini"  # hours, and no option makes them few: fine where it still works after
 STOPPED_AFTER = 40  # seconds
 MAY_SAY_NO = r"zoo check"  # exit code 1: GANs of a few images are not fit, and eight samples do not show it
 
