@@ -50,7 +50,7 @@ def put(file: Path, text: str) -> None:
 def main(run: Path, reference: str) -> None:
     """Writes both tables and the figure."""
     whole = (run / "tables" / "all_scores.md").read_text(encoding="utf-8")
-    whole = re.sub(r"^#.*\n", "", whole)
+    whole = re.sub(r"^(#|What the words mean).*\n", "", whole, flags=re.M)
     put(ROOT / "docs/results.md", f"Stored rows: `results/reference/{reference}.csv`\n\n{whole}")
     put(ROOT / "README.md", small_table(whole))
     shutil.copyfile(run / "summary.png", ROOT / "docs/images/summary.png")

@@ -75,7 +75,7 @@ def test_the_whole_table_is_that_of_the_stored_rows():
         pairing = "index" if "(own pairing)" in label else "greedy"
         shown.add(method)
         for title, cell in zip(header[1:], cells, strict=True):
-            metric = title.replace("_<br>", "_").split()[0]
+            metric = title.replace("\\", "").replace("_<br>", "_").split()[0]
             protocol = pairing + ("-centred" if "shared" in title else "")
             key = (method, metric, "headline")
             if key not in means and method in ("xga", "xga-release"):
