@@ -8,33 +8,15 @@ import re
 import numpy as np
 import pytest
 import yaml
+from helpers.pages import DOCS, code, sections, table
 from helpers.quoted import figures, rounds
 from helpers.tiny import ROOT
 
 from dirbench.plugins import METHODS
 
-DOCS = ROOT / "docs"
 PAGE, COMPARED = ((DOCS / name).read_text(encoding="utf-8") for name in ("methods.md", "what-was-compared.md"))
 INVENTORY = (ROOT / "tests/golden/README.md").read_text(encoding="utf-8")
 GOLDEN = ROOT / "tests/golden"
-
-
-def sections(page: str) -> dict[str, str]:
-    """Heading (level 2) -> text below it."""
-    parts = re.split(r"^## (.+)$", page, flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2]))
-
-
-def table(text: str) -> list[dict[str, str]]:
-    """Rows of the first table in a text."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
-
-
-def code(cell: str) -> str:
-    """What stands in the first backticks of a cell."""
-    return re.search(r"`([^`]+)`", cell).group(1)
 
 
 SECTIONS = {tuple(re.findall(r"`([^`]+)`", heading)): text for heading, text in sections(PAGE).items()}
@@ -69,19 +51,14 @@ def test_profiles_are_as_stated():
     assert not profiles["paper"].get("methods")
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")) + [GOLDEN / "README.md"], ids=lambda path: path.name)
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("http") or (page.parent / target).exists(), target
-
-
 def test_every_golden_array_file_is_matched_by_a_test_that_reads_it():
     rows = {code(row["file"]): re.findall(r"`(test_\w+\.py)::(\w+)`", row["tests"]) for row in table(INVENTORY)}
     assert set(rows) == {path.name for path in GOLDEN.glob("*.npz")}
     for file, tests in rows.items():
         assert tests, file
         for script, test in tests:
-            text = (ROOT / "tests" / script).read_text(encoding="utf-8")
+            (path,) = (ROOT / "tests").rglob(script)
+            text = path.read_text(encoding="utf-8")
             assert re.search(rf"def {test}\(", text), f"{script} has no {test}"
             assert file.removesuffix(".npz") in text, f"{script} never opens {file}"
 

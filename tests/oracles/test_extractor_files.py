@@ -243,8 +243,8 @@ def test_a_suite_names_its_extractor(written, name, given, tmp_path):
     assert (entry.name, entry.params) == (name, given)
 
 
-def test_the_readmes_lines_are_ones_that_a_suite_takes(tmp_path):
-    lines = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+def test_the_pages_lines_are_ones_that_a_suite_takes(tmp_path):
+    lines = [line for line in (ROOT / "docs/suites.md").read_text(encoding="utf-8").splitlines()
              if line.startswith("extractor:")]
     named = [suite_with(line.removeprefix("extractor:"), tmp_path).extractor.name for line in lines]
     assert named == ["efficientnet_lite0", "clip_vit", "clip_resnet50"]

@@ -1,4 +1,4 @@
-"""``new`` writes files that work at once; docs/plugins.md: each of its commands is run, in its order."""
+"""``new`` writes files to begin with. That they work at once is seen where docs/plugins.md is (``tests/docs``)."""
 
 from __future__ import annotations
 
@@ -7,39 +7,9 @@ import shlex
 import sys
 
 import pytest
-from helpers.tiny import ROOT
 
 from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.commands import new as cli_new
-
-PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
-COMMANDS = [line.split("run_bench.py", 1)[1].strip() for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S)
-            for line in block.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """The folder in which a reader of the page types."""
-    known, path = set(sys.modules), list(sys.path)
-    yield tmp_path_factory.mktemp("reader")
-    sys.path[:] = path
-    for name in set(sys.modules) - known:
-        if name.startswith(("checked_", "my_")):
-            del sys.modules[name]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_page_runs(command, place, monkeypatch, capsys):
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("DIRBENCH_STORE", str(place / "store"))
-    words = shlex.split(command)
-    assert main(words) == 0
-    said = capsys.readouterr().out
-    if words[0] == "new":
-        following = re.search(r"^next: python run_bench\.py (.+)$", said, re.M)[1]
-        assert following == COMMANDS[COMMANDS.index(command) + 1]
-    elif words[0].startswith("check"):
-        assert said.rstrip().endswith("nothing is wrong")
 
 
 @pytest.mark.parametrize("kind, name, words", [
