@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dirbench.version import __version__
 
 if TYPE_CHECKING:
+    from dirbench.api import discover, load_generator, run
     from dirbench.directions import Conditional, Directions, Layerwise, Mlp, Vectors
     from dirbench.errors import DiscoveryError, Inapplicable, NotApplicable
     from dirbench.generator import Generator, Layers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dirbench.single_metric import SingleMetric
 
 _PLACES = {
+    "api": ("discover", "load_generator", "run"),
     "directions": ("Conditional", "Directions", "Layerwise", "Mlp", "Vectors"),
     "errors": ("DiscoveryError", "Inapplicable", "NotApplicable"),
     "generator": ("Generator", "Layers"),
@@ -42,7 +44,7 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = ["AttributeOracle", "Band", "Conditional", "Context", "DirectionMethod", "Directions", "DiscoveryError",
            "FeatureExtractor", "Generator", "GeneratorInputs", "GeneratorMetric", "Inapplicable", "Layers", "Layerwise",
            "Measured", "Metric", "Mlp", "NotApplicable", "PairInputs", "PairMetric", "PairedMethod", "Responses",
-           "Score", "SingleInputs", "SingleMetric", "Vectors", "__version__"]
+           "Score", "SingleInputs", "SingleMetric", "Vectors", "__version__", "discover", "load_generator", "run"]
 
 
 def __getattr__(name: str) -> Any:

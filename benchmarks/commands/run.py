@@ -60,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
                    pairs=args.pairs, zoo=args.zoo, oracle=args.oracle, teacher=args.teacher, device=args.device,
                    store=args.store)
     note_on_gans(job, args.profile)
-    plan = _plan(job, other_zoo=args.zoo is not None)
+    plan = plan_of(job, other_zoo=args.zoo is not None)
     ids = _chosen(plan, args.only)
     print_plan(job, plan, ids)
     if args.dry_run:
         return 0
     out = args.out or places.runs() / f"{job.suite.suite}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return _work(job, plan, ids, out, share, args.workers)
+    return work_on(job, plan, ids, out, share, args.workers)
 
 
 # -- checks: before anything is loaded -------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def _share(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 # -- the plan, and its work ----------------------------------------------------------------------------------------
-def _plan(job: Job, other_zoo: bool) -> Plan:
+def plan_of(job: Job, other_zoo: bool) -> Plan:
     """The plan of a job whose GANs are all there and whole: damaged weights stop the run now, not after an hour."""
     from dirbench.benchmarks.config.zoo_and_oracles import check_gans
     from dirbench.benchmarks.running.plan import Plan
@@ -131,7 +131,8 @@ def _chosen(plan: Plan, only: str | None) -> list[str]:
     return plan.closure(chosen)
 
 
-def _work(job: Job, plan: Plan, ids: list[str], out: Path, share: tuple[int, int] | None, workers: int | None) -> int:
+def work_on(job: Job, plan: Plan, ids: list[str], out: Path, share: tuple[int, int] | None, workers: int | None) -> int:
+    """Runs the cells ``ids`` and writes the run's folder; returns 1 if one failed. ``share``: (I, N), see ``--cell``."""
     from dirbench.benchmarks.commands.show import open_first, write_tables
     from dirbench.benchmarks.running import failures, folder
     from dirbench.benchmarks.running.local import run as run_cells
