@@ -13,6 +13,7 @@ from dirbench.errors import at, one_line
 from dirbench.names import PLAIN, check_name
 
 CONTEXT_NEEDS = ("extractor", "teacher", "density_ratio")
+ROLES = ("baseline", "method", "ceiling")  # in the order of their lines in tables
 
 
 def name_faults(name: object, what: str, reserved: Iterable[str] = ()) -> list[str]:
@@ -107,7 +108,7 @@ def is_texts(value: object) -> bool:
 def method_faults(cls: Any) -> list[str]:
     """What is wrong with a method class; the first kind of fault found, in sentences without the class's name."""
     shared = ("name", "source", "needs", "deterministic", "core", "beats_random_by", "why_not", "objective_why_not",
-              "test_params", "paired")
+              "role", "test_params", "paired")
     arguments = ("discover_pair", "reference", "client", "context") if cls.paired else ("discover", "generator",
                                                                                         "context")
     for faults in (
@@ -118,7 +119,9 @@ def method_faults(cls: Any) -> list[str]:
                 cls, source=(is_text, "a text"), needs=(is_texts, 'a tuple of texts, such as ("extractor",)'),
                 deterministic=(is_flag, "True or False"), core=(is_flag, "True or False"),
                 beats_random_by=(_is_share, "a number from 0 to 1, or None"), why_not=(is_text, "a text"),
-                objective_why_not=(is_text, "a text"), test_params=(_is_settings, "a dict of hyperparameters")),
+                objective_why_not=(is_text, "a text"),
+                role=(lambda value: is_text(value) and value in ROLES, f"one of {', '.join(map(repr, ROLES))}"),
+                test_params=(_is_settings, "a dict of hyperparameters")),
             lambda: [f'needs has "{need}", expected some of {", ".join(CONTEXT_NEEDS)}' for need in cls.needs
                      if need not in CONTEXT_NEEDS],
             lambda: call_faults(cls, *arguments),

@@ -76,6 +76,8 @@ class _Method:
         core: whether suites that say ``methods: core`` run it; False for what only ``--methods all`` should cost.
         beats_random_by: margin in planted recovery that the contract test asks for, or None with ``why_not``.
         objective_why_not: why its own loss need not fall in training, for the few where that is so.
+        role: what tables and figures take it for: "method"; "baseline", which the others are compared with; or
+            "ceiling", which is given what the others have to find.
     """
 
     name: ClassVar[str] = ""
@@ -86,6 +88,7 @@ class _Method:
     beats_random_by: ClassVar[float | None] = None
     why_not: ClassVar[str] = ""
     objective_why_not: ClassVar[str] = ""
+    role: ClassVar[str] = "method"
     test_params: ClassVar[dict] = {}
 
     n_directions: int = 16

@@ -159,6 +159,14 @@ class Metric(ABC):
         protocols: names of the ways to compute it, headline first. Those that begin with ``published`` may depend on
             the arbitrary signs of directions; those that end in ``index`` are for paired methods only.
         ordered: false where a pair and the pair the other way round have the same score.
+        tolerance: what a mean may always lose in the regression check; None for 3% of the range of its values, or 5%
+            of the reference's mean where that is infinite.
+        paper_table: number of the paper's table that ours by client is shaped like, such as "4"; such a metric also
+            has tables of every pair.
+        also_headline: protocols beside the first that headline tables show.
+        on_control: what the score is where nothing is missing or novel, a clause for the table of control pairs.
+        level_of: the metric that says something only where it is above this one on a control pair; the table of
+            control pairs shows the margin.
         perfect_why_not: why a perfect answer need not score better than one that changes nothing, where that is so.
         test_params: settings that make ``check-metric`` quick.
 
@@ -185,6 +193,11 @@ class Metric(ABC):
     needs: ClassVar[str] = ""
     protocols: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = True
+    tolerance: ClassVar[float | None] = None
+    paper_table: ClassVar[str] = ""
+    also_headline: ClassVar[tuple[str, ...]] = ()
+    on_control: ClassVar[str] = ""
+    level_of: ClassVar[str] = ""
     perfect_why_not: ClassVar[str] = ""
     test_params: ClassVar[dict[str, Any]] = {}
 

@@ -12,13 +12,14 @@ from dirbench.checks import (
     field_faults,
     is_flag,
     is_text,
+    is_texts,
     name_faults,
     type_faults,
 )
 
 KINDS = ("single", "pair", "generator")
 SHARED = ("name", "source", "higher_is_better", "bounds", "reads_missing", "needs", "protocols", "ordered",
-          "perfect_why_not", "test_params")
+          "tolerance", "paper_table", "also_headline", "on_control", "level_of", "perfect_why_not", "test_params")
 
 
 def metric_faults(cls: Any) -> list[str]:
@@ -32,6 +33,9 @@ def metric_faults(cls: Any) -> list[str]:
                 source=(is_text, "a text"), higher_is_better=(is_flag, "True or False"),
                 bounds=(_are_bounds, "two numbers, the lower one first (infinities are allowed)"),
                 reads_missing=(is_flag, "True or False"), ordered=(is_flag, "True or False"),
+                tolerance=(_is_tolerance, "a number from 0, or None"), paper_table=(is_text, "a text"),
+                also_headline=(is_texts, "a tuple of protocols"), on_control=(is_text, "a text"),
+                level_of=(is_text, "a text"),
                 perfect_why_not=(is_text, "a text"), test_params=(lambda value: isinstance(value, dict), "a dict")),
             lambda: _protocol_faults(cls),
             lambda: call_faults(cls, "compute", "inputs", "protocol", "resamples"),
@@ -50,6 +54,10 @@ def _are_bounds(value: object) -> bool:
         and value[0] < value[1]
 
 
+def _is_tolerance(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf)
+
+
 def _protocol_faults(cls: Any) -> list[str]:
     found = cls.protocols
     if not isinstance(found, tuple) or not found:
@@ -57,6 +65,9 @@ def _protocol_faults(cls: Any) -> list[str]:
     faults = [fault for name in found for fault in name_faults(name, "protocol")]
     if not faults and len(set(found)) < len(found):
         faults = [f"protocols is {found!r}: a name is there twice"]
+    if not faults:
+        faults = [f'also_headline has "{name}", which is none of its protocols ({", ".join(found)})'
+                  for name in cls.also_headline if name not in found]
     if not faults and cls.needs != "pair":
         faults = [f'the protocol "{name}" ends in "index", which is for directions of two GANs that are paired by '
                   "their index" for name in found if name.endswith("index")]

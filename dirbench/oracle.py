@@ -1,4 +1,4 @@
-"""Frozen networks: attribute oracles (images -> logits), extractors (images -> features), density ratios of two GANs."""
+"""What reads images: attribute oracles (logits), feature extractors (features), and ratio estimators on features."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from dirbench.checks import extractor_faults, file_of, is_text, method_faults, name_faults, place
+from dirbench.checks import ROLES, extractor_faults, file_of, is_text, method_faults, name_faults, place
 from dirbench.errors import import_fault
 from dirbench.generator import Generator
 from dirbench.method import DirectionMethod, PairedMethod
@@ -274,4 +274,4 @@ def method_group(name: str) -> list[str]:
     """
     found, _ = METHODS.load_all()
     chosen = [n for n, cls in found.items() if name == "all" or cls.core]
-    return sorted(chosen, key=lambda n: ("teacher" in found[n].needs, n != "random", n))
+    return sorted(chosen, key=lambda n: (ROLES.index(found[n].role), n))

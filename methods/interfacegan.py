@@ -60,6 +60,7 @@ class InterFaceGAN(DirectionMethod):
     name: ClassVar[str] = "interfacegan"
     source: ClassVar[str] = "Shen et al., CVPR 2020, arXiv:1907.10786, Sec. 2 and 3"
     needs: ClassVar[tuple[str, ...]] = ("teacher",)
+    role: ClassVar[str] = "ceiling"
     beats_random_by: ClassVar[float | None] = 0.4
     test_params: ClassVar[dict] = {"n_samples": 2_000}
 

@@ -24,6 +24,7 @@ class RandomDirections(DirectionMethod):
 
     name: ClassVar[str] = "random"
     source: ClassVar[str] = 'Voynov & Babenko, ICML 2020, arXiv:2002.03754, Sec. 4 and Table 2, "Random"'
+    role: ClassVar[str] = "baseline"
     why_not: ClassVar[str] = "it is the random baseline itself"
 
     space: str | None = None

@@ -20,7 +20,10 @@ class Alignment(PairMetric):
     source = "Olson et al., xGA, CVPR 2023, Sec. 4.3, eq. 7"
     higher_is_better = True
     bounds = (-1.0, 1.0)
+    tolerance = 0.03
     ordered = False
+    paper_table = "5"
+    also_headline = ("greedy-centred",)
 
     def values(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> np.ndarray:
         a = reference[:, found.poles[:, 0], found.pairs[:, 0]]

@@ -39,6 +39,8 @@ class AttributeRecovery(PairMetric):
     source = "Olson et al., xGA, CVPR 2023, Sec. 4.4, eq. 8"
     higher_is_better = True
     bounds = (0.0, 1.0)
+    tolerance = 0.05
+    paper_table = "4"
     asks_for_missing = True
 
     def values(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> np.ndarray:

@@ -19,6 +19,7 @@ class DeadDirections(SingleMetric):
     source = "this project; DESIGN, what makes a score trustworthy"
     higher_is_better = False
     bounds = (0.0, np.inf)
+    tolerance = 1.0
     live_only = False
 
     def standardised(self, change: np.ndarray) -> np.ndarray:

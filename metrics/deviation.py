@@ -21,6 +21,7 @@ class Deviation(ProfileMetric):
     source = "Olson et al., xGA, CVPR 2023, Sec. 4.5, eq. 10"
     higher_is_better = True
     bounds = (0.0, 1.0)
+    tolerance = 0.01
     min_live = 2
 
     def published(self, responses: Responses, protocol: str) -> np.ndarray:

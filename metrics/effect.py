@@ -19,6 +19,7 @@ class Effect(SingleMetric):
     source = "this project; DESIGN, edit strength"
     higher_is_better = True
     bounds = (0.0, np.inf)
+    tolerance = 0.05
     live_only = False
 
     def standardised(self, change: np.ndarray) -> np.ndarray:

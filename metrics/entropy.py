@@ -24,6 +24,7 @@ class Entropy(ProfileMetric):
     source = "Olson et al., xGA, CVPR 2023, Sec. 4.5, eq. 9"
     higher_is_better = False
     bounds = (0.0, 1.0)
+    tolerance = 0.02
 
     def published(self, responses: Responses, protocol: str) -> np.ndarray:
         return entr(released_softmax(responses, protocol)).mean(-1, keepdims=True)

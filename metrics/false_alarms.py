@@ -25,6 +25,9 @@ class FalseAlarms(PairMetric):
     source = "this project; DESIGN, the control GAN"
     higher_is_better = False
     bounds = (0.0, math.inf)
+    tolerance = 0.5
+    on_control = ("how many attributes an audit would call missing, naming each unique direction after what it changes "
+                  "most")
 
     def values(self, reference: np.ndarray, client: np.ndarray, found: Match, case: PairCase) -> np.ndarray:
         rest = [s for s in range(len(case.names)) if s not in case.asked]

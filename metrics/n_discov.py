@@ -17,6 +17,7 @@ class NDiscov(ChangeMatrixMetric):
     source = "Zhu et al., ContraFeat, AAAI 2023, eq. 18"
     higher_is_better = True
     bounds = (0.0, np.inf)
+    tolerance = 1.0
     min_live = 0
 
     def of_matrix(self, matrix: np.ndarray) -> np.ndarray:

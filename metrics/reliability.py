@@ -19,6 +19,7 @@ class Reliability(SingleMetric):
     source = "this project; split-half reliability of psychometrics, averaged over all splits"
     higher_is_better = True
     bounds = (0.0, 1.0)
+    tolerance = 0.05
     live_only = False
 
     def standardised(self, change: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ class SDisen(ChangeMatrixMetric):
     source = "Zhu et al., ContraFeat, AAAI 2023, eq. 17"
     higher_is_better = True
     bounds = (0.0, 1.0)
+    tolerance = 0.03
 
     def of_matrix(self, matrix: np.ndarray) -> np.ndarray:
         if matrix.shape[-1] < 2:

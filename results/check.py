@@ -32,12 +32,9 @@ SPREADS = 3.0
 SAME_MACHINE, OTHER_MACHINE = 1e-6, 1e-3
 """What a closed form may move (times the value where that is above 1): rounding only; elsewhere other kernels too."""
 
-FLOORS = {"alignment": 0.03, "attribute_recovery": 0.05, "recovery_specificity": 0.05,
-          "missing_called": 0.1, "false_alarms": 0.5, "entropy": 0.02,
-          "deviation": 0.01, "effect": 0.05, "reliability": 0.05, "dead_directions": 1.0, "s_disen": 0.03,
-          "n_discov": 1.0}
-"""What a score may always lose; others: 3% of the range of its values, or 5% of the reference if that is infinite."""
-
+SHARE_OF_RANGE, SHARE_OF_MEAN = 0.03, 0.05
+"""What a score may always lose where its metric does not say: of the range of its values, or of the reference's mean
+where that is infinite."""
 
 NOT_COMPARABLE = "Such numbers cannot be compared; make a reference with these settings if the change is meant."
 REMAKE = "make it again from a run that is known to be good (`check RUN --against FILE --write`)"
@@ -64,7 +61,7 @@ class Finding:
 
 
 def reference_from_rows(rows: pd.DataFrame, deterministic: Collection[str] = (),
-                        controls: Sequence[Pair] = (("full", "full_b"),),
+                        controls: Sequence[Pair] = (),
                         provenance: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The reference (``COLUMNS``) that later rows are checked against: one line a method, metric, protocol and part.
 
@@ -171,23 +168,22 @@ _TYPES: tuple[tuple[str, Callable[[str], object], str], ...] = (
 
 
 def check(rows: pd.DataFrame, reference: pd.DataFrame, metrics: Mapping[str, type[Metric]],
-          controls: Sequence[Pair] = (("full", "full_b"),), other_machine: bool = True,
+          controls: Sequence[Pair] = (), other_machine: bool = True,
           settings: Mapping[str, Any] | None = None,
           reference_settings: Mapping[str, Any] | None = None) -> list[Finding]:
     """What ``rows`` have lost against ``reference``; what fails comes first.
 
     A mean that is worse, by its metric's direction, than the reference's by more than the tolerance is a regression;
     one that is better by more is only noted. The tolerance is the largest of ``SPREADS`` times the reference's spread
-    over seeds (no less than what is usual for the score), its half interval over latents, and the metric's floor; for a
-    closed form it is rounding. Control pairs
-    are compared apart from clients, and every variant of a method with itself. Nothing is compared where suite,
-    version, profile, zoo, oracle or ``settings`` differ, nor of a method whose parameters or extractor do, nor where
-    other cells were scored: that is a finding itself. A run of other seeds, or of fewer, is compared by what it has for
-    each seed; a closed form is held to rounding on the reference's own seeds only, as those choose the latents that it
-    is scored on.
+    over seeds (no less than what is usual for the score), its half interval over latents, and the metric's own
+    tolerance; for a closed form it is rounding. Control pairs are compared apart from clients, and every variant of a
+    method with itself. Nothing is compared where suite, version, profile, zoo, oracle or ``settings`` differ, nor of a
+    method whose parameters or extractor do, nor where other cells were scored: that is a finding itself. A run of other
+    seeds, or of fewer, is compared by what it has for each seed; a closed form is held to rounding on the reference's
+    own seeds only, as those choose the latents that it is scored on.
 
     Args:
-        metrics: {name: class with higher_is_better and bounds}.
+        metrics: {name: class with higher_is_better, bounds and tolerance}.
         controls: the run's.
         other_machine: whether the reference may come from another machine.
         settings, reference_settings: of the run and the reference (``dirbench.results.settings``); None where unknown.
@@ -271,20 +267,25 @@ def _other_seeds(both: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def tolerance(metric: str, mean: float, seed_sd: float, half: float, bounds: tuple[float, float]) -> tuple[float, str]:
+def tolerance(metric: type[Metric], mean: float, seed_sd: float, half: float) -> tuple[float, str]:
     """(what a mean may lose, where that comes from) for a score that is not a closed form.
 
     ``seed_sd`` is NaN for a reference of one seed. Then the interval over latents stands for the spread: with the same
     seed, another processor only rounds otherwise. The smoke run under AVX-512 against the same with none of AVX (torch
     and oneDNN both at SSE4.1) moved 13 of 205 scores, the most (xga's) by a third of this tolerance.
 
-    >>> tolerance("alignment", mean=0.5, seed_sd=0.02, half=0.01, bounds=(-1.0, 1.0))
+    >>> class Share(Metric):
+    ...     bounds, tolerance = (0.0, 1.0), 0.02
+    >>> tolerance(Share, mean=0.5, seed_sd=0.02, half=0.01)
     (0.06, '3 times the spread over seeds')
+    >>> tolerance(Share, mean=0.5, seed_sd=0.0, half=0.01)
+    (0.02, "the metric's own")
     """
-    low, high = bounds
-    floor = FLOORS.get(metric, 0.03 * (high - low) if math.isfinite(high - low) else 0.05 * abs(mean))
+    width = metric.bounds[1] - metric.bounds[0]
+    own = metric.tolerance if metric.tolerance is not None else \
+        SHARE_OF_RANGE * width if math.isfinite(width) else SHARE_OF_MEAN * abs(mean)
     one_seed = not math.isfinite(seed_sd)
-    return max((floor, "the metric's floor"), (half, "half the interval over latents"),
+    return max((own, "the metric's own"), (half, "half the interval over latents"),
                (0.0 if one_seed else SPREADS * seed_sd, f"{SPREADS:g} times the spread over seeds"))
 
 
@@ -315,7 +316,7 @@ def _line(line, rows: pd.DataFrame, metrics: Mapping[str, type[Metric]], exact: 
     if exactly:
         allowed, why = exact * max(1.0, abs(line.mean)), "a closed form: rounding only"
     else:
-        allowed, why = tolerance(line.metric, line.mean, line.seed_sd, line.half, metrics[line.metric].bounds)
+        allowed, why = tolerance(metrics[line.metric], line.mean, line.seed_sd, line.half)
     if abs(loss) <= allowed:
         return []
     text = f"{name}: {line.mean_now:.4g}, {line.mean:.4g} in the reference; tolerance {allowed:.2g} ({why})"

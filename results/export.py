@@ -9,14 +9,17 @@ from pathlib import Path
 from tabulate import tabulate
 
 from dirbench.files import write_atomically
-from dirbench.results.tables.latex import document, latex, latex_caption, latex_cell
-from dirbench.results.tables.layout import Table
+from dirbench.results.latex import document, latex, latex_caption, latex_cell
+from dirbench.results.table import Table
+
+GLOSSARY = "What the words mean: docs/glossary.md of the project."
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
     """Writes ``<name>.csv``, ``.md`` and ``.tex`` into ``folder``; returns their paths."""
     paths = []
-    for suffix, text in (("csv", to_csv(table)), ("md", to_markdown(table) + "\n"), ("tex", to_latex(table))):
+    page = f"{to_markdown(table)}\n\n{GLOSSARY}\n"
+    for suffix, text in (("csv", to_csv(table)), ("md", page), ("tex", to_latex(table))):
         path = Path(folder) / f"{table.name}.{suffix}"
         write_atomically(path, text)
         paths.append(path)

@@ -1,93 +1,129 @@
-"""Everything that people read of a run, made again from its stored rows: tables, exports, figure, summary."""
+"""Everything that people read of a run, made again from its stored rows: tables, exports, figures, summary."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from dirbench.errors import at, one_line
 from dirbench.files import write_atomically
 from dirbench.metric import Metric
-from dirbench.results.export import markdown, to_markdown, write_table
-from dirbench.results.figures import summary as plots
-from dirbench.results.published import tables as published
+from dirbench.names import did_you_mean
+from dirbench.results.export import GLOSSARY, markdown, to_markdown, to_text, write_table
+from dirbench.results.figure import FIGURES
 from dirbench.results.rows import contexts
-from dirbench.results.statistics import summary as aggregate
-from dirbench.results.tables import headline as overview
-from dirbench.results.tables import layout as tables
-from dirbench.results.tables.layout import Source, Table
+from dirbench.results.source import Source
+from dirbench.results.table import TABLES, Table
 
+Made = TypeVar("Made")
 LONGEST = 150  # bytes of a file's stem: most systems take 255, and writing adds some
-REFERENCE, CONTROLS = "full", (("full", "full_b"),)
+NAMED = 6  # tables that a sentence names
 
 
-def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
-             metrics: dict[str, type[Metric]]) -> list[Path]:
-    """Writes every table (CSV, Markdown, LaTeX), the figure and ``summary.md`` of a run; returns the paths.
+@dataclass(frozen=True)
+class Report:
+    """The tables of one context's rows.
+
+    Attributes:
+        chapters: by heading; those without tables are left out.
+        printed: those that a run prints.
+        notes: what is not there, and why, a sentence each.
+    """
+
+    chapters: dict[str, list[Table]]
+    printed: list[Table]
+    notes: list[str]
+
+
+def make_all(run_dir: Path | str, rows: pd.DataFrame, cells: pd.DataFrame, provenance: Mapping[str, Any],
+             metrics: Mapping[str, type[Metric]], methods: Mapping[str, Any]) -> list[Path]:
+    """Writes every table (CSV, Markdown, LaTeX), the figures and ``summary.md`` of a run; returns the paths.
 
     Everything lands in ``run_dir``, in a folder of its own for each suite, version, profile, zoo and oracle if the rows
     are of several. Failed cells are shown, and stop nothing.
 
     Args:
         rows: as ``dirbench.results.rows`` reads them. cells: the content of ``cells.csv``; may be empty.
-        provenance: facts for every caption, as text ({"commit": ..., "torch": ...}). Two keys are not shown but used:
-            "reference", the GAN that paper-shaped tables compare with (default full), and "controls", pairs of GANs
-            of the same data, whose second ones stay out of them (default full and full_b). A third, "chance", has
-            the null scores that ``dirbench.results.nulls.read_nulls`` gives, for the bands of means.
-        metrics: {name: class}, from ``dirbench.metrics.registry.load_all``.
+        provenance: facts for every caption, as text ({"commit": ..., "torch": ...}). Some are not shown but used:
+            "tables", the kinds to make (None for all); "zoo", its title; "reference", "controls" and "order", see
+            ``dirbench.results.source.Source``; and "chance", the scores that ``read_random_runs`` gives, for the bands
+            of means.
+        metrics, methods: {name: class}, from their registries.
     """
-    split = sources(rows, cells, provenance, metrics)
+    wanted = provenance.get("tables")
+    split = sources(rows, cells, provenance, metrics, methods)
     paths = []
     for (context, _), (source, own) in zip(contexts(rows), split, strict=True):
         name = file_name("-".join(str(v) for v in context.values() if v)) if len(split) > 1 else ""
-        paths += _make(Path(run_dir) / name, source, own)
+        paths += _write(Path(run_dir) / name, source, report(source, own, wanted))
     return paths
 
 
-def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: dict,
-            metrics: dict[str, type[Metric]]) -> list[tuple[Source, pd.DataFrame]]:
+def console_summary(rows: pd.DataFrame, cells: pd.DataFrame, provenance: Mapping[str, Any],
+                    metrics: Mapping[str, type[Metric]], methods: Mapping[str, Any]) -> str:
+    """What a run prints when it ends: the first tables of each context, as text; arguments as of ``make_all``."""
+    made = [report(source, own, provenance.get("tables"))
+            for source, own in sources(rows, cells, provenance, metrics, methods)]
+    return "\n\n".join([*(to_text(table) for one in made for table in one.printed),
+                        *(note for one in made for note in one.notes), GLOSSARY])
+
+
+def sources(rows: pd.DataFrame, cells: pd.DataFrame, provenance: Mapping[str, Any],
+            metrics: Mapping[str, type[Metric]], methods: Mapping[str, Any]) -> list[tuple[Source, pd.DataFrame]]:
     """(what the tables of one context are made from, its cells) for each context in ``rows``; see ``make_all``."""
     facts = dict(provenance)
-    reference = facts.pop("reference", REFERENCE)
-    controls = tuple(tuple(pair) for pair in facts.pop("controls", CONTROLS))
-    nulls = facts.pop("chance", {})
+    facts.pop("tables", None)
+    used = {"reference": facts.pop("reference", ""), "order": facts.pop("order", {}),
+            "controls": tuple(tuple(pair) for pair in facts.pop("controls", ()))}
+    of_one = {"zoo": facts.pop("zoo", ""), "random_runs": facts.pop("chance", {})}  # not of several contexts' rows
     found = contexts(rows)
-    return [(Source(part.reset_index(drop=True), metrics, facts, reference, controls, nulls if len(found) == 1 else {}),
+    if len(found) == 1:
+        used |= of_one
+    return [(Source(part.reset_index(drop=True), metrics, methods, facts, **used),
              cells[(cells["suite"] == context["suite"]) & (cells["profile"] == context["profile"])])
             for context, part in found]
 
 
-def all_tables(source: Source, cells: pd.DataFrame) -> dict[str, list[Table]]:
-    """Every table of one context's rows, by chapter; chapters without tables are left out."""
-    rows = source.rows
-    groups = sorted(set(rows["group"]),
-                    key=lambda g: (g != aggregate.HEADLINE, g != aggregate.CENTRED, g))
+def report(source: Source, cells: pd.DataFrame, wanted: Sequence[str] | None = None) -> Report:
+    """Every table of one context's rows, of the kinds ``wanted`` (None for all that there are).
 
-    def every(build, kind: str, group: str) -> list[Table | None]:
-        names = sorted(set(aggregate.select(rows, kind, group)["metric"]), key=overview.place)
-        return [build(source, metric, group) for metric in names]
-
-    others = [g for g in groups if g != aggregate.HEADLINE]
-    chapters: dict[str, Sequence[Table | None]] = {
-        "Headline": [overview.headline(source, kind) for kind in ("pair", "single")],
-        "All scores": [overview.all_scores(source)],
-        "Floor": [overview.floor_check(source)],
-        "Control": [overview.control(source, pair) for pair in source.controls],
-        f"By client of {source.reference}": every(tables.by_client, "pair", aggregate.HEADLINE),
-        "By GAN": every(tables.by_gan, "single", aggregate.HEADLINE),
-        "Published numbers": published.published_tables(set(rows["metric"])),
-        "Other protocols": [table for group in others for build, kind in ((tables.by_client, "pair"),
-                                                                          (tables.by_gan, "single"))
-                            for table in every(build, kind, group)],
-        "Cost": [overview.costs(cells, source.caption())],
-        "Every pair": [table for group in groups for metric in tables.PAPER_TABLE
-                       for table in tables.matrices(source, metric, group)]}
+    A kind that cannot be loaded or fails is named in the notes, and takes no other down. Tables of scores of which none
+    exists are counted in the notes.
+    """
+    kinds, broken = TABLES.load_all()
+    notes = [f"Not there: {file}: {why}" for file, why in broken.items()]
+    chosen = [kind for name, kind in kinds.items() if wanted is None or name in wanted]
+    notes += [f"Not there: {did_you_mean('table', name, list(kinds))}" for name in wanted or () if name not in kinds]
+    chapters: dict[str, list[Table]] = {}
+    printed: list[Table] = []
+    empty: list[str] = []
     taken: set[str] = set()
-    return {title: [_named_apart(t, taken) for t in found] for title, listed in chapters.items()
-            if (found := [t for t in listed if t is not None])}
+    for kind in sorted(chosen, key=lambda kind: kind.order):
+        made = _tried(notes, f"table {kind.name}", partial(kind().tables, source, cells)) or []
+        empty += [table.name for table in made if table.empty]
+        shown = [_named_apart(table, taken) for table in made if not table.empty]
+        if shown:
+            chapters.setdefault(kind.chapter, []).extend(shown)
+        printed += shown if kind.printed else []
+    if empty:
+        more = f" and {len(empty) - NAMED} more" if len(empty) > NAMED else ""
+        notes.append(f"Not written, as no cell of them has a score: {', '.join(empty[:NAMED])}{more}.")
+    return Report(chapters, printed, notes)
+
+
+def _tried(notes: list[str], what: str, make: Callable[[], Made]) -> Made | None:
+    """What ``make`` returns; None where it fails, with a note why."""
+    try:
+        return make()
+    except Exception as error:  # a stranger's code may raise anything; all else of the run is made nevertheless
+        notes.append(f"Not there: {what}: {one_line(error)}{at(error)}")
+        return None
 
 
 def _named_apart(table: Table, taken: set[str]) -> Table:
@@ -110,24 +146,30 @@ def file_name(text: str) -> str:
     return stem.encode()[:LONGEST - 9].decode("utf-8", "ignore") + f"_{whole}"
 
 
-def _make(folder: Path, source: Source, cells: pd.DataFrame) -> list[Path]:
-    figure = plots.summary_figure(source, folder / "summary.png")
-    chapters = all_tables(source, cells)
-    paths = [figure] if figure else []
-    lines = [f"# {markdown(source.rows['suite'].iloc[0])}", "", markdown(source.caption()), ""]
-    if figure:
-        lines += [f"![Headline scores]({figure.name})", ""]
-    for title, found in chapters.items():
+def _write(folder: Path, source: Source, made: Report) -> list[Path]:
+    figures, broken = FIGURES.load_all()
+    notes = made.notes + [f"Not there: {file}: {why}" for file, why in broken.items()]
+    drawn: dict[str, Path] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, kind in figures.items():
+        path = _tried(notes, f"figure {name}", partial(kind().draw, source, folder / f"{name}.png"))
+        drawn |= {kind.title: path} if path else {}
+    paths = list(drawn.values())
+    lines = [f"# {markdown(source.rows['suite'].iloc[0])}", "", markdown(source.caption()), "", markdown(GLOSSARY), ""]
+    lines += [f"![{markdown(title)}]({path.name})\n" for title, path in drawn.items()]
+    for title, found in made.chapters.items():
         lines += [f"## {markdown(title)}", ""]
+        links = []
         for table in found:
-            place = folder / "tables" / ("pairs" if title == "Every pair" else "")
-            written = write_table(table, place)
+            written = write_table(table, folder / "tables" / table.folder)
             paths += written
-            if title in ("Every pair", "Other protocols"):  # many: linked rather than shown
-                lines.append(f"- [{markdown(table.title)}]({written[1].relative_to(folder).as_posix()})")
+            if table.linked:
+                links.append(f"- [{markdown(table.title)}]({written[1].relative_to(folder).as_posix()})")
             else:
                 lines += [to_markdown(table), ""]
-        lines.append("")
+        more = ["More tables:", ""] if links and len(links) < len(found) else []
+        lines += [*more, *links, ""]
+    lines += ["## What is not here", "", *(f"- {markdown(note)}" for note in notes)] if notes else []
     paths.append(folder / "summary.md")
     write_atomically(paths[-1], "\n".join(lines).rstrip() + "\n")
     return paths

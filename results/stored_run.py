@@ -1,17 +1,20 @@
-"""What a run's folder holds of a finished run, read again: its rows, its cells and what made them."""
+"""What a run's folder holds of a finished run, read again: rows, cells, what made them, scores of random runs."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dirbench.files import write_atomically
 from dirbench.results.csv_files import converted, read_text
 from dirbench.results.rows import REMAKE, read_rows
 
+RANDOM_RUNS = "chance.json"
 FILES = ("rows.csv", "cells.csv", "run.json")
 CELL_COLUMNS = ("suite", "profile", "cell", "kind", "method", "variant", "reference", "client", "seed", "status",
                 "reason", "cached", "seconds", "images", "artifact")
@@ -78,6 +81,27 @@ def read_made_by(path: Path) -> dict[str, Any]:
         if inner not in made_by[name]:
             raise NoRun(f"{path}: {name} lacks {inner}; {REMAKE}")
     return made_by
+
+
+# -- random runs: the band of a mean over cells is not the mean of the cells' bands, so their scores are kept ---
+def write_random_runs(scores: Mapping[tuple[str, ...], Mapping[str, list]], folder: Path) -> None:
+    """Writes {GANs: {"metric/protocol": scores of random runs}} (see ``dirbench.results.statistics.chance``) to
+    ``folder``/chance.json."""
+    text = json.dumps([{"gans": list(gans), "scores": dict(own)} for gans, own in scores.items()])
+    write_atomically(folder / RANDOM_RUNS, text)
+
+
+def read_random_runs(folder: Path) -> dict[tuple[str, ...], dict[str, list]]:
+    """What ``write_random_runs`` wrote; empty where there is none. Raises ValueError for a file that is no such thing.
+    """
+    path = folder / RANDOM_RUNS
+    if not path.exists():
+        return {}
+    try:
+        return {tuple(entry["gans"]): dict(entry["scores"]) for entry in json.loads(path.read_text(encoding="utf-8"))}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} holds no scores of random runs ({error!r}); delete it to do without, or run the "
+                         "suite again with the same --out to have it made again") from error
 
 
 def _amount(text: str) -> float:

@@ -36,15 +36,14 @@ def run(args: argparse.Namespace) -> int:
 def write_tables(out: Path, rows: pd.DataFrame, cells: pd.DataFrame, made_by: dict) -> None:
     """Writes every table and figure of a run, and prints the headline."""
     from dirbench.benchmarks.running.provenance import caption_facts
-    from dirbench.plugins import METRICS
-    from dirbench.results.console import console_summary
-    from dirbench.results.nulls import read_nulls
-    from dirbench.results.report import make_all
+    from dirbench.plugins import METHODS, METRICS
+    from dirbench.results.report import console_summary, make_all
+    from dirbench.results.stored_run import read_random_runs
 
-    metrics, _ = METRICS.load_all()
-    facts = caption_facts(made_by) | {"chance": read_nulls(out)}
-    written = make_all(out, rows, cells, facts, metrics)
-    print(console_summary(rows, cells, facts, metrics))
+    metrics, methods = METRICS.load_all()[0], METHODS.load_all()[0]
+    facts = caption_facts(made_by) | {"chance": read_random_runs(out)}
+    written = make_all(out, rows, cells, facts, metrics, methods)
+    print(console_summary(rows, cells, facts, metrics, methods))
     print(f"{len(written)} tables and figures in {out}, beside rows.csv, cells.csv and run.json")
 
 

@@ -15,15 +15,21 @@ from dirbench.files import at_home
 from dirbench.names import check_name, check_names, check_pairs, did_you_mean
 from dirbench.oracles.networks.classifier import ORACLES
 from dirbench.plugins import EXTRACTORS, METHODS, METRICS, method_group
+from dirbench.results.table import TABLES
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 SHIPPED = ("mini", *ORACLES)  # names of the zoo and the oracles that come with the project
-_LISTED = ("methods", "metrics", "gans", "generators", "seeds")  # what is said to be empty by leaving it out
+_LISTED = ("methods", "metrics", "tables", "gans", "generators", "seeds")  # what is said to be empty by leaving it out
 
 
 def _known_metric(name: str) -> str:
     METRICS.get(name)
+    return name
+
+
+def _known_table(name: str) -> str:
+    TABLES.get(name)
     return name
 
 
@@ -92,7 +98,8 @@ class Suite(Strict):
     Generators are those of a ``zoo`` (a name, a folder, or a YAML file) that ``gans`` names; or ``generators`` lists
     them: a checkpoint's path, or what a zoo's manifest or ``external_spec`` says of one. Without an ``oracle``
     directions are found and pictured, and nothing is scored. Defaults: all metrics that there are pairs for, but
-    those that train an evaluator; the first GAN as ``reference``; three in four directions common.
+    those that train an evaluator; the first GAN as ``reference``; three in four directions common; all ``tables``.
+    Which tables are wanted is no part of what is computed: another list is no other job.
     """
 
     suite: str
@@ -112,6 +119,7 @@ class Suite(Strict):
     n_common: Count
     methods: list[Entry]
     metrics: list[Annotated[str, AfterValidator(_known_metric)]]
+    tables: list[Annotated[str, AfterValidator(_known_table)]] | None = Field(default=None, exclude=True)
     _folder: Path = PrivateAttr(default=Path())
 
     @property

@@ -40,7 +40,8 @@ def provenance(work: Work, command: list[str]) -> dict[str, Any]:
         "zoo": work.zoo.title, "oracle": oracle_name(job.suite.oracle), "extractor": job.suite.extractor.name,
         "readable_attributes": sum(oracle.readable) if oracle else 0, **surroundings(job.device, command),
         "hashes": {"gans": {g: work.zoo.hash(g) for g in job.all_gans}, **work.lab.fingerprints},
-        "methods": {e.label: job.method(e).params() for e in job.suite.methods},
+        "gans": job.all_gans, "methods": {e.label: job.method(e).params() for e in job.suite.methods},
+        "metrics": job.suite.metrics, "tables": job.suite.tables,
         "profile_settings": job.profile.model_dump(), "alpha": job.suite.alpha,
         "reference": job.suite.reference, "controls": job.controls, "plan": job.digest()}
 
@@ -52,7 +53,10 @@ def caption_facts(made_by: dict) -> dict:
         shown = f"unknown (dirbench {made_by['versions']['dirbench']})"
     return {"pairs": made_by["pairs"], "attributes": made_by["readable_attributes"],
             "alpha": made_by["alpha"], "torch": made_by["versions"]["torch"], "device": made_by["hardware"]["device"],
-            "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"]}
+            "commit": shown, "reference": made_by["reference"], "controls": made_by["controls"],
+            "zoo": made_by.get("zoo", ""), "tables": made_by.get("tables"),  # older runs do not say all of it
+            "order": {"gans": made_by.get("gans", []), "methods": list(made_by["methods"]),
+                      "metrics": made_by.get("metrics", [])}}
 
 
 def _processor() -> str:

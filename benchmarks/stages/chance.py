@@ -20,8 +20,8 @@ from dirbench.metric import Metric, PairInputs
 from dirbench.random_runs import pairs_of_runs, scores_of_pairs, scores_of_runs
 from dirbench.responses import Responses
 from dirbench.results.artifacts.store import Step
-from dirbench.results.nulls import write_nulls
 from dirbench.results.statistics.chance import band
+from dirbench.results.stored_run import write_random_runs
 from dirbench.scores import MetricError
 
 Bands = dict[str, dict[str, Any]]
@@ -143,5 +143,5 @@ class ChanceStage(Stage):
     def gather(self, work: Work, cells: Sequence[Cell], out: Path) -> str:
         scores: Mapping = {cell.gans: {name: level["scores"] for name, level in stored_chance(work, cell.gans).items()}
                            for cell in cells}
-        write_nulls(scores, out)
+        write_random_runs(scores, out)
         return ""

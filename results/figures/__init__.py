@@ -1,1 +1,1 @@
-"""Figures, one file each."""
+"""Figures: one file a kind, found by being there; and sheets of pictures."""

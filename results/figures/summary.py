@@ -1,11 +1,11 @@
-"""The summary figure: every headline score of every method, with its interval, between chance, floor and ceiling."""
+"""The summary figure: every headline score of every method, with its interval, between chance, baseline and ceiling."""
 
 from __future__ import annotations
 
 import math
 import os
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -15,31 +15,39 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from dirbench.results.figure import FigureKind
 from dirbench.results.figures.glyphs import FONT, drawable
-from dirbench.results.statistics.summary import CEILING, FLOOR, Entry, Summary, entry_order
+from dirbench.results.source import Source, whole_words
+from dirbench.results.statistics.summary import Entry, Summary
 from dirbench.results.statistics.summary import gaps as gaps_of
-from dirbench.results.tables.headline import header, headline_summaries, whole_words
-from dirbench.results.tables.layout import DAGGER, Source
+from dirbench.results.table import DAGGER
 
-# Okabe and Ito's colours: told apart by all common kinds of colour vision; floor and ceiling differ in shape as well.
-INK, FLOOR_COLOUR, CEILING_COLOUR, METHOD_COLOUR, BAND_COLOUR = "#222222", "#D55E00", "#009E73", "#0072B2", "#D9D9D9"
+# Okabe and Ito's colours: told apart by all common kinds of colour vision; roles differ in shape as well.
+INK, BAND_COLOUR = "#222222", "#D9D9D9"
+STYLES = {"baseline": ("#D55E00", "s"), "ceiling": ("#009E73", "^"), "method": ("#0072B2", "o")}
 LABELS, LETTER, PANEL, ROW = 1.5, 0.065, 1.75, 0.21  # inches
 KINDS = {"pair": "GAN pairs", "single": "single GANs"}
 
 
-def summary_figure(source: Source, path: Path) -> Path | None:
-    """Draws the figure to ``path`` (PNG); None, and no file, where there are no headline scores.
-
-    One panel a metric, those of pairs in the first row, those of single GANs in the second. A dot is the mean over
+class SummaryFigure(FigureKind):
+    """One panel a metric, those of pairs in the first row, those of single GANs in the second. A dot is the mean over
     pairs or GANs (hollow where it is over fewer of them, or fewer seeds, than other methods'), its bar the 95% interval
-    clustered by GAN; grey bands hold 95% of such means of random directions; dashed lines carry the floor (random) and
-    the ceiling (interfacegan) through the panel.
-    """
+    from leaving out one GAN at a time; grey bands hold 95% of such means of random directions; dashed lines carry the
+    baseline and the ceiling through the panel."""
+
+    name, title = "summary", "Headline scores"
+
+    def draw(self, source: Source, path: Path) -> Path | None:
+        return summary_figure(source, path)
+
+
+def summary_figure(source: Source, path: Path) -> Path | None:
+    """Draws the figure to ``path`` (PNG); None, and no file, where there are no headline scores."""
     blocks = []
     for kind in KINDS:
-        panels = {m: own for m, own in headline_summaries(source, kind).items() if any(s.values for s in own)}
+        panels = {m: own for m, own in source.headlines(kind).items() if any(s.values for s in own)}
         if panels:
-            blocks.append((kind, entry_order(s.entry for own in panels.values() for s in own), panels))
+            blocks.append((kind, source.entry_order(s.entry for own in panels.values() for s in own), panels))
     if not blocks:
         return None
     columns = max(len(panels) for _, _, panels in blocks)
@@ -59,8 +67,8 @@ def summary_figure(source: Source, path: Path) -> Path | None:
             for axis, ((metric, group), own) in zip(axes, panels.items()):
                 gaps = gaps_of(own)
                 apart = apart or bool(gaps)
-                _panel(axis, {s.entry: s for s in own}, entries, gaps)
-                axis.set_title(drawable(whole_words(header(source, metric, group))), fontsize=8.5, color=INK)
+                _panel(axis, source, {s.entry: s for s in own}, entries, gaps)
+                axis.set_title(drawable(whole_words(source.header(metric, group, kind))), fontsize=8.5, color=INK)
                 axis.set_yticks(range(len(entries)), [""] * len(entries))
             axes[0].set_yticklabels([drawable(e.label(entries)) + (f" {DAGGER}" if e in trained_less else "")
                                      for e in entries])
@@ -68,9 +76,9 @@ def summary_figure(source: Source, path: Path) -> Path | None:
             for axis in axes[len(panels):]:
                 axis.set_axis_off()
         figure.suptitle(textwrap.fill(drawable(source.caption()), int(16 * width)), fontsize=8, color=INK)
-        methods = {entry.method for _, entries, _ in blocks for entry in entries}
-        figure.legend(handles=_legend(methods, short, apart), loc="outside lower center",
-                      ncols=min(5, 2 * columns), frameon=False, fontsize=8)
+        roles = {entry.method: source.role(entry.method) for _, entries, _ in blocks for entry in entries}
+        figure.legend(handles=_legend(roles, short, apart), loc="outside lower center", ncols=min(5, 2 * columns),
+                      frameon=False, fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}")
         figure.savefig(temporary, format="png", metadata={"Software": None})
@@ -78,11 +86,12 @@ def summary_figure(source: Source, path: Path) -> Path | None:
     return path
 
 
-def _panel(axis, own: dict[Entry, Summary], entries: list[Entry], gaps: Collection[Entry]) -> None:
+def _panel(axis, source: Source, own: dict[Entry, Summary], entries: list[Entry],
+           gaps: Collection[Entry]) -> None:
     for row, entry in enumerate(entries):
         s = own.get(entry)
         if s is None or not s.values:
-            words = s.status.replace("_", " ") if s else "" if entry.by_index else "not run"
+            words = s.status.replace("_", " ") if s else "" if entry.own_pairing else "not run"
             axis.text(0.5, row, words, color="#777777", ha="center", va="center",
                       transform=axis.get_yaxis_transform(), fontsize=7)
             continue
@@ -91,10 +100,11 @@ def _panel(axis, own: dict[Entry, Summary], entries: list[Entry], gaps: Collecti
                                      lw=0, zorder=0.5))
             axis.plot([s.chance] * 2, [row - 0.5, row + 0.5], color="#999999", lw=1, zorder=0.6)
             axis.update_datalim([(s.chance_low, row), (s.chance_high, row)])
-        colour, marker = _style(entry)
-        if entry.method in (FLOOR, CEILING):
-            for line, other in enumerate(entries):  # a pairing by index has other levels: no line through it
-                if not other.by_index:
+        role = source.role(entry.method)
+        colour, marker = STYLES[role]
+        if role != "method":
+            for line, other in enumerate(entries):  # its own pairing has other levels: no line through it
+                if not other.own_pairing:
                     axis.plot([s.mean] * 2, [line - 0.5, line + 0.5], color=colour, lw=0.9, ls=(0, (3.3, 2.4)),
                               zorder=1)
         if math.isfinite(s.low):
@@ -113,19 +123,16 @@ def _panel(axis, own: dict[Entry, Summary], entries: list[Entry], gaps: Collecti
         axis.spines[side].set_visible(False)
 
 
-def _style(entry: Entry) -> tuple[str, str]:
-    return {FLOOR: (FLOOR_COLOUR, "s"), CEILING: (CEILING_COLOUR, "^")}.get(entry.method, (METHOD_COLOUR, "o"))
-
-
-def _legend(methods: set[str], short: bool, apart: bool) -> list:
-    def dot(colour: str, marker: str, label: str, dash: str = "-") -> Line2D:
+def _legend(roles: Mapping[str, str], short: bool, apart: bool) -> list:
+    """``roles``: by method."""
+    def dot(role: str, label: str, dash: str = "-") -> Line2D:
+        colour, marker = STYLES[role]
         return Line2D([], [], color=colour, marker=marker, ls=dash, ms=5.5, mec="white", label=label)
 
-    ends = {FLOOR: dot(FLOOR_COLOUR, "s", f"floor: {FLOOR}", "--"),
-            CEILING: dot(CEILING_COLOUR, "^", f"ceiling: {CEILING} (supervised)", "--")}
-    handles = [dot(METHOD_COLOUR, "o", "mean, 95% over GANs"), *(d for name, d in ends.items() if name in methods),
+    handles = [dot("method", "mean, 95% over GANs"),
+               *(dot(role, f"{role}: {drawable(name)}", "--") for name, role in roles.items() if role != "method"),
                Patch(color=BAND_COLOUR, label="chance, 95% band")]
     if apart:
-        handles.append(Line2D([], [], color=METHOD_COLOUR, marker="o", ls="", ms=5.5, mfc="white", mew=1.2,
+        handles.append(Line2D([], [], color=STYLES["method"][0], marker="o", ls="", ms=5.5, mfc="white", mew=1.2,
                               label="hollow: over fewer cells or seeds"))
     return handles + ([Line2D([], [], ls="", label=f"{DAGGER} fewer steps than published")] if short else [])

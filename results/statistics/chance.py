@@ -26,7 +26,7 @@ def band(cells: Mapping[Gans, npt.ArrayLike], bounds: tuple[float, float] = (-np
     every pair, decides.
 
     Args:
-        cells: null scores by GANs: [R, S] for (reference, client), [R] for (GAN,). NaNs are left out.
+        cells: scores of random runs by GANs: [R, S] for (reference, client), [R] for (GAN,). NaNs are left out.
         bounds: the metric's; the band is cut to them.
         seeds: over how many seeds the method's mean is taken.
         coverage: how many of such means the band holds, of 1.

@@ -1,4 +1,4 @@
-"""Uncertainty: over latents within a cell, over GANs within a table, and the chance level of recovery."""
+"""Intervals of means over cells that share GANs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANY = (-np.inf, np.inf)
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over cells with a 95% interval, conditional on this zoo.
+    """A mean over cells with a 95% interval from leaving out one GAN at a time; for these GANs only.
 
     Attributes:
         mean: plain mean over the cells.

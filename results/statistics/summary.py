@@ -13,11 +13,6 @@ import pandas as pd
 from dirbench.results.rows import each
 from dirbench.results.statistics.intervals import ANY, clustered_interval
 
-GANS = ("full", "female", "male", "no_hats", "no_glasses", "no_beards", "no_beards_no_hats",
-        "no_smiles_no_glasses_no_ties")
-"""The eight GANs in the order of the xGA paper's tables; others follow, alphabetically."""
-
-FLOOR, CEILING = "random", "interfacegan"
 NAMED = 4  # cells that a note names before it counts
 HEADLINE, CENTRED, PUBLISHED = "headline", "centred", "published"
 _GROUPS = {"greedy": HEADLINE, "index": HEADLINE, "headline": HEADLINE, "greedy-centred": CENTRED,
@@ -33,21 +28,25 @@ class Entry:
 
     >>> Entry("sefa", variant="rows").label()
     'sefa[rows]'
-    >>> Entry("xga", by_index=True).label()
-    'xga, by index'
+    >>> Entry("xga", own_pairing=True).label()
+    'xga (own pairing)'
     """
 
     method: str
     variant: str = ""
     extractor: str = ""
-    by_index: bool = False
+    own_pairing: bool = False
+
+    @property
+    def name(self) -> str:
+        """``method[variant]``, as a suite calls it."""
+        return f"{self.method}[{self.variant}]" if self.variant else self.method
 
     def label(self, among: Iterable[Entry] = ()) -> str:
         """``method[variant]``; the pairing where it is the method's own, the extractor where ``among`` has several."""
-        name = f"{self.method}[{self.variant}]" if self.variant else self.method
-        same = {e.extractor for e in among if (e.method, e.variant) == (self.method, self.variant)}
-        return name + (f" ({self.extractor or 'no extractor'})" if len(same) > 1 else "") \
-            + (", by index" if self.by_index else "")
+        same = {e.extractor for e in among if e.name == self.name}
+        return self.name + (f" ({self.extractor or 'no extractor'})" if len(same) > 1 else "") \
+            + (" (own pairing)" if self.own_pairing else "")
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,16 @@ class Summary:
 
     Attributes:
         cells: by pair; single-GAN metrics have (gan, "").
-        mean, low, high: over the ok cells, with the 95% interval clustered by GAN.
+        mean, low, high: over the ok cells, with the 95% interval from leaving out one GAN at a time.
         seed_sd: standard deviation over seeds of the mean over pairs; NaN for fewer than two whole seeds.
         half: mean over cells of half the interval over latents.
-        chance, chance_low, chance_high: of such a mean, see ``dirbench.results.statistics.chance.band``; without stored null scores the
-            mean over cells of each cell's own, whose band is that of one cell.
-        over_random, over_random_low, over_random_high: paired difference to the random method, clustered by GAN.
+        chance, chance_low, chance_high: of such a mean, see ``dirbench.results.statistics.chance.band``; without stored
+            random runs the mean over cells of each cell's own, whose band is that of one cell.
+        over_baseline, over_baseline_low, over_baseline_high: difference to the baseline, paired by cell, with
+            its interval.
         shared: the cells that the difference is over: where both have a score.
-        random_mean: the random method's mean over them.
-        same_as_random: whether those are all that either has, so that the difference is that of the two means.
+        baseline_mean: the baseline's mean over them.
+        same_as_baseline: whether those are all that either has, so that the difference is that of the two means.
     """
 
     entry: Entry
@@ -100,12 +100,12 @@ class Summary:
     chance_low: float
     chance_high: float
     effect: float
-    over_random: float
-    over_random_low: float
-    over_random_high: float
+    over_baseline: float
+    over_baseline_low: float
+    over_baseline_high: float
     shared: tuple[Pair, ...]
-    random_mean: float
-    same_as_random: bool
+    baseline_mean: float
+    same_as_baseline: bool
     steps: int
     published_steps: int
 
@@ -140,9 +140,9 @@ def groups_of(protocols: Sequence[str]) -> dict[str, str]:
     groups: dict[str, str] = {}
     taken: set[tuple[str, bool]] = set()
     for i, protocol in enumerate(protocols):
-        group, by_index = (HEADLINE if i == 0 else group_of(protocol)), protocol.endswith("index")
-        groups[protocol] = protocol if (group, by_index) in taken else group
-        taken.add((groups[protocol], by_index))
+        group, own_pairing = (HEADLINE if i == 0 else group_of(protocol)), protocol.endswith("index")
+        groups[protocol] = protocol if (group, own_pairing) in taken else group
+        taken.add((groups[protocol], own_pairing))
     return groups
 
 
@@ -152,26 +152,6 @@ def with_groups(rows: pd.DataFrame, metrics: Mapping[str, Any]) -> pd.DataFrame:
     groups = [known.get(metric, {}).get(protocol, group_of(protocol))
               for metric, protocol in zip(rows["metric"], rows["protocol"])]
     return rows.assign(group=pd.Series(groups, rows.index, object))
-
-
-def gan_order(names: Iterable[str]) -> list[str]:
-    """The paper's order first, then the others alphabetically.
-
-    >>> gan_order(["mine", "no_hats", "full"])
-    ['full', 'no_hats', 'mine']
-    """
-    names = set(names)
-    return [g for g in GANS if g in names] + sorted(names - set(GANS))
-
-
-def entry_order(entries: Iterable[Entry]) -> list[Entry]:
-    """The floor (random) first, then alphabetically, the ceiling (interfacegan) last.
-
-    >>> [entry.method for entry in entry_order([Entry("xga"), Entry("interfacegan"), Entry("random")])]
-    ['random', 'xga', 'interfacegan']
-    """
-    place = {FLOOR: 0, CEILING: 2}
-    return sorted(set(entries), key=lambda e: (place.get(e.method, 1), e.method, e.variant, e.extractor, e.by_index))
 
 
 def entry_of(row) -> Entry:
@@ -212,8 +192,8 @@ def common_pairs(rows: pd.DataFrame) -> list[Pair]:
 
 def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
               pairs: Sequence[Pair] | None = None, chance: Chance | None = None,
-              bounds: tuple[float, float] = ANY) -> list[Summary]:
-    """Summaries of ``metric``, one an entry, in table order.
+              bounds: tuple[float, float] = ANY, baseline: str = "") -> list[Summary]:
+    """Summaries of ``metric``, one an entry, in the order of the rows.
 
     Args:
         rows: of one context (see ``dirbench.results.rows.CONTEXT``).
@@ -222,6 +202,7 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
         pairs: the pairs to use; None for all that an entry has.
         chance: gives (level, low, high) of a mean from (metric, protocol, pairs, seeds), or None where it cannot.
         bounds: the values that the metric can take; intervals are cut to them.
+        baseline: the method that the others are compared with; empty for none.
     """
     part = select(rows, kind, group, metric)
     if pairs is not None:
@@ -232,10 +213,10 @@ def summarise(rows: pd.DataFrame, metric: str, kind: str, group: str = HEADLINE,
         grouped.setdefault(entry_of(row), []).append(row)
     # Only a paired method has a pairing by index; that all others lack one is no line of a table.
     cells = {entry: own for entry, rows_ in grouped.items() for own in [_cells(rows_)]
-             if not entry.by_index or any(c.status != "not_applicable" for c in own.values())}
-    floor = {entry.by_index: _values(c) for entry, c in cells.items() if entry.method == FLOOR and not entry.variant}
-    return [_summary(entry, metric, grouped[entry], cells[entry], floor, chance, bounds)
-            for entry in entry_order(cells)]
+             if not entry.own_pairing or any(c.status != "not_applicable" for c in own.values())}
+    base = {entry.own_pairing: _values(c) for entry, c in cells.items() if entry.name == baseline}
+    return [_summary(entry, metric, grouped[entry], own, {} if entry.method == baseline else
+                     base.get(entry.own_pairing, {}), chance, bounds) for entry, own in cells.items()]
 
 
 def _cells(rows: list) -> dict[Pair, Cell]:
@@ -260,24 +241,23 @@ def _cells(rows: list) -> dict[Pair, Cell]:
 
 
 def _summary(entry: Entry, metric: str, rows: list, cells: dict[Pair, Cell],
-             floor: dict[bool, dict[Pair, float]], chance: Chance | None, bounds: tuple[float, float]) -> Summary:
+             base: dict[Pair, float], chance: Chance | None, bounds: tuple[float, float]) -> Summary:
     values = _values(cells)
     ok = [c for c in cells.values() if c.status == "ok"]
     mean, low, high = interval(values, bounds)
-    random = floor.get(entry.by_index, {}) if entry.method != FLOOR else {}
-    shared = {pair: v - random[pair] for pair, v in values.items() if pair in random}
+    shared = {pair: v - base[pair] for pair, v in values.items() if pair in base}
     over = interval(shared, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
     per_seed: dict[int, dict[Pair, float]] = {}
     for row in rows:
         if row.status == "ok":
             per_seed.setdefault(int(row.seed), {})[(row.reference, row.client)] = row.value
-    null = chance(metric, rows[0].protocol, list(values), max(len(per_seed), 1)) if chance and values else None
-    null = null or (_mean(c.chance for c in ok), _mean(c.chance_low for c in ok), _mean(c.chance_high for c in ok))
+    level = chance(metric, rows[0].protocol, list(values), max(len(per_seed), 1)) if chance and values else None
+    level = level or (_mean(c.chance for c in ok), _mean(c.chance_low for c in ok), _mean(c.chance_high for c in ok))
     whole = [_mean(v.values()) for v in per_seed.values() if len(v) == len(values)]
     return Summary(entry, metric, rows[0].protocol, cells, mean, low, high, len(per_seed),
                    float(np.std(whole, ddof=1)) if len(whole) > 1 else math.nan,
-                   _mean([c.half for c in ok]), *null, _mean([c.effect for c in ok]), *over,
-                   tuple(shared), _mean(random[pair] for pair in shared), set(shared) == set(values) == set(random),
+                   _mean([c.half for c in ok]), *level, _mean([c.effect for c in ok]), *over,
+                   tuple(shared), _mean(base[pair] for pair in shared), set(shared) == set(values) == set(base),
                    *_steps([r for r in rows if r.status == "ok"] or rows))
 
 
@@ -317,7 +297,7 @@ def _without(what: str, pairs: list[Pair], of: int) -> str:
 
 
 def interval(values: dict[Pair, float], bounds: tuple[float, float] = ANY) -> tuple[float, float, float]:
-    """(mean, low, high) over pairs or single GANs, clustered by GAN; NaNs where there are too few."""
+    """(mean, low, high) over pairs or single GANs, leaving out one GAN at a time; NaNs where there are too few."""
     if not values:
         return math.nan, math.nan, math.nan
     found = clustered_interval({(a, b) if b else (a,): v for (a, b), v in values.items()}, bounds)
@@ -357,9 +337,9 @@ def long_form(summaries: Sequence[Summary]) -> pd.DataFrame:
                           "reason": c.reason, **tail})
         lines.append({**head, "reference": "mean", "client": "mean", "status": s.status, "value": s.mean,
                       "low": s.low, "high": s.high, "interval_over": "GANs", "chance": s.chance,
-                      "chance_low": s.chance_low, "chance_high": s.chance_high, "over_random": s.over_random,
-                      "over_random_low": s.over_random_low, "over_random_high": s.over_random_high,
-                      "random_mean": s.random_mean, "over_random_cells": len(s.shared),
+                      "chance_low": s.chance_low, "chance_high": s.chance_high, "over_baseline": s.over_baseline,
+                      "over_baseline_low": s.over_baseline_low, "over_baseline_high": s.over_baseline_high,
+                      "baseline_mean": s.baseline_mean, "over_baseline_cells": len(s.shared),
                       "seeds": s.n_seeds, "seed_sd": s.seed_sd, "latents_half": s.half, "effect": s.effect,
                       "cells_ok": len(s.values), "cells": len(s.cells), **tail})
     return pd.DataFrame(lines)

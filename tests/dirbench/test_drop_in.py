@@ -1,5 +1,5 @@
 """One new file each, and it is found by being there: a method, metric, extractor, generator family, stage,
-command, suite and profile.
+table, figure, command, suite and profile.
 
 They are laid into a copy of the project in which nothing else is touched, and tried together in one run.
 """
@@ -149,6 +149,37 @@ def run(args):
     print(f"good day, {args.who}")
     return 0
 '''
+TABLE = '''
+from dirbench.results.table import Table, TableKind, frame_of
+
+
+class Dropped(TableKind):
+    """How many rows each method has."""
+
+    name, chapter, printed = "dropped-table", "Dropped rows", True
+
+    def tables(self, source, cells):
+        lines = {name: {"rows": str(n)} for name, n in source.rows["method"].value_counts().items()}
+        return [Table("dropped_rows", "Rows of each method", frame_of(lines), source.rows, source.caption())]
+'''
+FIGURE = '''
+from matplotlib import pyplot as plt
+
+from dirbench.results.figure import FigureKind
+
+
+class Dropped(FigureKind):
+    """All values."""
+
+    name, title = "dropped-figure", "All values in a row"
+
+    def draw(self, source, path):
+        figure, axes = plt.subplots()
+        axes.plot(source.rows["value"].to_numpy())
+        figure.savefig(path)
+        plt.close(figure)
+        return path
+'''
 SUITE = """\
 suite: dropped-suite
 title: Two generators of a new family
@@ -175,7 +206,8 @@ methods:
 """
 FILES = {"methods/dropped.py": METHOD, "metrics/dropped.py": METRIC, "oracles/dropped.py": EXTRACTOR,
          "benchmarks/generators/dropped.py": FAMILY, "benchmarks/stages/dropped.py": STAGE,
-         "benchmarks/commands/dropped_command.py": COMMAND, "benchmarks/suites/dropped-suite.yaml": SUITE,
+         "benchmarks/commands/dropped_command.py": COMMAND, "results/tables/dropped.py": TABLE,
+         "results/figures/dropped.py": FIGURE, "benchmarks/suites/dropped-suite.yaml": SUITE,
          "benchmarks/profiles/dropped-profile.yaml": PROFILE}
 
 
@@ -236,6 +268,14 @@ def test_the_stage_has_cells_makes_its_artifacts_and_gathers_them(house, rows):
     own = cells[cells["kind"] == "dropped-stage"]
     assert len(own) == len(cells[cells["kind"] == "discover"]) > 0 and set(own["status"]) == {"ok"}
     assert (house / "run" / "counts.txt").read_text().split() == ["4"] * len(own)
+
+
+def test_the_table_and_the_figure_stand_in_the_summary(house, rows):
+    run = house / "run"
+    summary = (run / "summary.md").read_text(encoding="utf-8")
+    assert "## Dropped rows" in summary and "![All values in a row](dropped-figure.png)" in summary
+    assert (run / "tables" / "dropped_rows.csv").exists() and (run / "dropped-figure.png").stat().st_size > 1000
+    assert "Rows of each method" in run_in(house, "show", "run")
 
 
 def test_the_command_is_listed_and_runs(house):

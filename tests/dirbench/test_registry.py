@@ -120,7 +120,7 @@ def test_groups_put_the_floor_first_and_the_ceiling_last():
 def test_every_metric_is_found_and_says_what_it_is():
     found, broken = METRICS.load_all()
     assert not broken
-    assert {"alignment", "attribute_recovery", "recovery_specificity", "entropy", "deviation", "effect",
+    assert {"alignment", "attribute_recovery", "off_target_recovery", "entropy", "deviation", "effect",
             "reliability", "dead_directions", "s_disen", "n_discov"} <= set(found)
     for name, cls in found.items():
         assert cls.name == name and cls.source and cls.needs and cls.bounds[0] < cls.bounds[1]

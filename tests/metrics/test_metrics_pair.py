@@ -9,14 +9,14 @@ from dirbench.matching import cosine, match
 from dirbench.metrics.alignment import Alignment
 from dirbench.metrics.attribute_recovery import AttributeRecovery
 from dirbench.metrics.missing_called import called
-from dirbench.metrics.recovery_specificity import RecoverySpecificity
+from dirbench.metrics.off_target_recovery import OffTargetRecovery
 from dirbench.pair_metric import PAIR_PROTOCOLS, Centring
 from dirbench.responses import Responses
 
 pytestmark = pytest.mark.numeric
 K, M = 16, 32
 HEADLINE = ("greedy", "index", "greedy-centred")
-METRICS = (Alignment(), AttributeRecovery(), RecoverySpecificity())
+METRICS = (Alignment(), AttributeRecovery(), OffTargetRecovery())
 
 
 def mixed(seed: int, k: int = K, m: int = M) -> np.ndarray:
@@ -78,13 +78,13 @@ def test_a_common_change_at_both_signs_is_removed_too():
 
 def test_recovery_of_planted_missing_attributes(planted):
     perfect, useless = (pair(*planted, missing=s, excluded=s) for s in ((0, 1), (20, 21)))
-    assert AttributeRecovery.higher_is_better and not RecoverySpecificity.higher_is_better
+    assert AttributeRecovery.higher_is_better and not OffTargetRecovery.higher_is_better
     for protocol in ("greedy", "index"):
         score = AttributeRecovery().compute(perfect, protocol)
         assert score.value == 1.0 and score.details["missing"] == {"a0": 1.0, "a1": 1.0}
         assert score.details["unique"] == [12, 13, 14, 15]
         assert value(AttributeRecovery(), useless, protocol) <= 0.5  # no direction changes these most: 1/2 at best
-        specific, vague = (value(RecoverySpecificity(), case, protocol) for case in (perfect, useless))
+        specific, vague = (value(OffTargetRecovery(), case, protocol) for case in (perfect, useless))
         assert specific < vague and score.details["specificity"] == pytest.approx(specific)
     assert value(AttributeRecovery(), perfect, "published-index") == 1.0
 
@@ -102,12 +102,12 @@ def test_without_missing_attributes_there_is_no_recovery(planted):
         value(AttributeRecovery(), pair(*planted))
     with pytest.raises(Inapplicable, match="excludes nothing"):
         value(AttributeRecovery(), pair(*planted, missing=(0,)), "published-greedy")
-    assert 0 < value(RecoverySpecificity(), pair(*planted)) < 1  # nothing missing: over all attributes
+    assert 0 < value(OffTargetRecovery(), pair(*planted)) < 1  # nothing missing: over all attributes
     readable = np.arange(M) > 0
     with pytest.raises(Inapplicable, match="no readable attribute"):
         value(AttributeRecovery(), pair(*planted, missing=(0,), readable=readable))
     with pytest.raises(Inapplicable, match="every attribute"):
-        value(RecoverySpecificity(), pair(*planted, missing=tuple(range(M))))
+        value(OffTargetRecovery(), pair(*planted, missing=tuple(range(M))))
 
 
 # -- invariances --------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_the_reference_has_the_means_and_spreads_of_hand_computed_rows(good, ref
     assert line["half"] == pytest.approx(0.03) and line["ok"] == 18 and line["seeds"] == "0 1 2"
 
 
-@pytest.mark.parametrize(("metric", "worse"), [("alignment", -0.5), ("recovery_specificity", 0.5)])
+@pytest.mark.parametrize(("metric", "worse"), [("alignment", -0.5), ("off_target_recovery", 0.5)])
 def test_a_planted_loss_is_found_by_the_metrics_own_direction(good, reference, metric, worse):
     where = {"metric": metric, "method": "random", "protocol": "greedy"}
     found = failing(changed(good, worse, **where), reference)
@@ -89,7 +89,7 @@ def test_false_alarms_are_rare_even_where_every_score_is_drawn_anew_and_a_real_l
     reference = reference_from_rows(redrawn())
     alarms = [len(failing(redrawn(), reference)) for _ in range(20)]
     assert sum(alarms) <= 0.001 * 20 * (reference["ok"] > 0).sum()
-    for metric, worse in (("alignment", -0.15), ("recovery_specificity", 0.15), ("s_disen", -0.15)):
+    for metric, worse in (("alignment", -0.15), ("off_target_recovery", 0.15), ("s_disen", -0.15)):
         found = failing(changed(redrawn(), worse, metric=metric, method="latentclr"), reference)
         assert found and all(f.sentence.startswith(f"latentclr, {metric}") for f in found)
 
@@ -190,11 +190,11 @@ def test_control_pairs_are_compared_apart_from_clients():
     reference = reference_from_rows(rows, {"sefa"}, controls)
     assert set(reference["part"]) == {"clients", "control"}
     assert check(rows, reference, made_up.METRICS, controls) == []
-    where = {"metric": "recovery_specificity", "method": "random", "protocol": "greedy", "client": "twin"}
+    where = {"metric": "off_target_recovery", "method": "random", "protocol": "greedy", "client": "twin"}
     for by, part in ((changed(rows, 0.5, **where), ", control pairs"),
                      (changed(rows, 0.5, **where | {"client": "female"}), "")):
         (found,) = failing(by, reference, controls=controls)
-        assert found.kind == "regression" and f"recovery_specificity (greedy{part}): " in found.sentence
+        assert found.kind == "regression" and f"off_target_recovery (greedy{part}): " in found.sentence
     gone = failing(rows[rows["client"] != "twin"].query("reference != 'twin'"), reference, controls=controls)
     assert [f.sentence.split(" is in")[0] for f in gone] == [f"{m} on control pairs" for m in sorted(METHODS)]
     old = reference[reference["part"] == "clients"]

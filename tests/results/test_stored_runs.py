@@ -64,7 +64,7 @@ DAMAGED = {
     "older facts": (edit("run.json", lambda text: text.replace('"alpha"', '"strength"')), "run.json lacks alpha"),
     "facts of another kind": (edit("run.json", lambda text: text.replace('"controls": [[', '"controls": ["x", [')),
                               "controls is"),
-    "null scores": (lambda run: (run / "chance.json").write_text("nothing") and None, "no file of null scores"),
+    "random runs": (lambda run: (run / "chance.json").write_text("nothing") and None, "no scores of random runs"),
     "a file gone": (lambda run: (run / "cells.csv").unlink(), "it has no cells.csv")}
 
 

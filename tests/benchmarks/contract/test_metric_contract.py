@@ -18,7 +18,7 @@ from dirbench.plugins import METRICS
 
 CASES = {name: MetricCase(cls) for name, cls in METRICS.load_all()[0].items()}
 # Better than an answer that changes nothing, and worse than one of unrelated mixtures, or the other way round.
-READ_BESIDE_OTHERS = {"effect", "reliability", "recovery_specificity"}
+READ_BESIDE_OTHERS = {"effect", "reliability", "off_target_recovery"}
 JUDGING = {contract.a_perfect_answer_beats_a_useless_one, contract.a_duplicated_answer_is_no_better}
 
 

@@ -15,10 +15,11 @@ from dirbench.results import export, report
 from dirbench.results.figures import sheets
 from dirbench.results.figures.glyphs import drawable
 from dirbench.results.figures.summary import summary_figure
+from dirbench.results.latex import latex
 from dirbench.results.rows import make_rows
-from dirbench.results.tables import layout as tables
-from dirbench.results.tables.latex import latex
-from dirbench.results.tables.layout import Source, Table
+from dirbench.results.source import Source
+from dirbench.results.table import Table
+from dirbench.results.tables.by_gan import ByGan
 
 NAMES = ("a_b", "_x_", "50%", "R&D", "run#3", "#1", "$5 or $6", "{x}", "~", "^", "back\\slash", "<b>", "a|b", "*bold*",
          "`code`", "two\nlines", "tab\there", "a,b", 'say "so"', "it's", "=1+1", "-3", "[a](b)", "[c]", "x" * 300,
@@ -33,11 +34,15 @@ def source() -> Source:
              "variant": variant, "value": number / 100, "effect": 0.5}
             for number, name in enumerate(NAMES) for metric in ("deviation", "n_discov")
             for method, variant in (("random", ""), ("chance", ""), ("sefa", ""), ("sefa", NAMES[number]))]
-    return Source(make_rows(rows), made_up.METRICS)
+    return made_up.source(make_rows(rows))
+
+
+def by_gan(source: Source) -> Table:
+    return ByGan().tables(source, made_up.cells().iloc[:0])[0]
 
 
 def test_every_name_comes_back_from_a_csv_as_its_docstring_reads_it(source):
-    table = tables.by_gan(source, "deviation")
+    table = by_gan(source)
     text = export.to_csv(table)
     assert 'comment="#", keep_default_na=False, na_values=""' in export.to_csv.__doc__
     back = pd.read_csv(io.StringIO(text), comment="#", keep_default_na=False, na_values="", dtype={"variant": str})
@@ -46,7 +51,7 @@ def test_every_name_comes_back_from_a_csv_as_its_docstring_reads_it(source):
 
 
 def test_no_name_breaks_a_line_of_markdown(source):
-    text = export.to_markdown(tables.by_gan(source, "deviation"))
+    text = export.to_markdown(by_gan(source))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
 
@@ -72,12 +77,12 @@ def test_latex_makes_no_ligature_of_a_name(text):
 
 
 def test_a_gan_named_as_a_column_and_a_method_named_as_a_line_lose_nothing(source):
-    table = tables.by_gan(source, "deviation")
+    table = by_gan(source)
     numbers = {name: f"{i / 100:.3f}" for i, name in enumerate(NAMES)}
     for name in ("effect", "clients", "GANs", "chance", "mean"):
         assert table.cells.loc["sefa", name] == numbers[name]
     assert table.cells.loc["sefa", "GANs\nscored"] == f"{len(NAMES)}/{len(NAMES)}"
-    headline = report.all_tables(source, made_up.cells().iloc[:0])["Headline"][0]
+    headline = report.report(source, made_up.cells().iloc[:0]).chapters["Headline"][0]
     assert {"chance", "method chance", "random", "sefa"} <= set(headline.cells.index)
 
 
@@ -85,11 +90,11 @@ def test_tables_of_like_names_are_files_of_their_own(tmp_path):
     rows = make_rows([{**GOOD, "reference": a, "client": b, "variant": variant}
                       for a, b in (("x", "y"), ("y", "z"), ("a", "b_c"), ("a_b", "c"))
                       for variant in ("k=4", "k+4", "K 4", "v" * 300, "v" * 301, "..", "../../up")])
-    source = Source(rows, made_up.METRICS, controls=(("a", "b_c"), ("a_b", "c")))
-    named = [t.name for listed in report.all_tables(source, made_up.cells().iloc[:0]).values() for t in listed]
+    source = made_up.source(rows, controls=(("a", "b_c"), ("a_b", "c")))
+    named = [t.name for listed in report.report(source, made_up.cells().iloc[:0]).chapters.values() for t in listed]
     assert len({name.casefold() for name in named}) == len(named) >= 12
     assert all(re.fullmatch(r"[\w.+-]{1,180}", name) and not name.startswith(".") for name in named)
-    paths = report.make_all(tmp_path / "run", rows, made_up.cells().iloc[:0], {}, made_up.METRICS)
+    paths = report.make_all(tmp_path / "run", rows, made_up.cells().iloc[:0], {}, made_up.METRICS, made_up.METHODS)
     assert all(path.resolve().is_relative_to(tmp_path / "run") for path in paths)
 
 

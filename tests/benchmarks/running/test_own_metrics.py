@@ -11,7 +11,7 @@ from helpers.tiny import arguments
 
 from dirbench import metrics
 from dirbench.benchmarks.commands import main
-from dirbench.results.nulls import read_nulls
+from dirbench.results.stored_run import read_random_runs
 
 METRICS = '''
 import numpy as np
@@ -145,7 +145,7 @@ def test_its_protocols_are_its_own(run, rows):
 
 
 def test_its_chance_is_its_score_of_random_directions(run, rows):
-    nulls = read_nulls(run[0])
+    nulls = read_random_runs(run[0])
     scores = nulls["full",]["own-single/plain"]
     row = rows[(rows["metric"] == "own-single") & (rows["reference"] == "full")].iloc[0]
     assert float(row["chance"]) == pytest.approx(sum(scores) / len(scores))

@@ -14,8 +14,8 @@ from helpers.tiny import ROOT, arguments, start
 from dirbench import methods
 from dirbench.benchmarks.commands import main
 from dirbench.oracles.efficientnet import EfficientNetLite0
-from dirbench.results.nulls import read_nulls
 from dirbench.results.rows import COLUMNS
+from dirbench.results.stored_run import read_random_runs
 
 METHODS = "random,sefa,latentclr"
 
@@ -193,7 +193,7 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(path.read_text().replace("chance: {runs: 2}", "chance: {runs: 2, reference: 3}"))
     assert main(args) == 0
-    nulls = read_nulls(tmp_path / "run")
+    nulls = read_random_runs(tmp_path / "run")
     assert np.shape(nulls["full",]["effect/headline"]) == (3,)
     assert np.shape(nulls["no_hats",]["effect/headline"]) == (2,)
     assert np.shape(nulls["full", "no_hats"]["alignment/greedy"]) == (3, 2)

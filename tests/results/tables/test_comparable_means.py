@@ -11,9 +11,10 @@ from helpers import made_up
 from PIL import Image
 
 from dirbench.results.figures.summary import summary_figure
-from dirbench.results.tables import headline as overview
-from dirbench.results.tables import layout as tables
-from dirbench.results.tables.layout import APART, Source, Table
+from dirbench.results.table import APART, Table
+from dirbench.results.tables.all_scores import AllScores
+from dirbench.results.tables.by_client import by_client
+from dirbench.results.tables.headline import headline
 
 GANS = ("full", "female", "male", "no_hats", "no_glasses")
 
@@ -67,8 +68,8 @@ def shown_differences(table: Table, column: str) -> dict[str, tuple[float, float
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_mean_over_fewer_cells_is_marked_and_the_note_says_what_it_is_without(planted):
     rows, marked = PLANTED[planted](made_up.rows(seeds=(0, 1), gans=GANS, methods=("random", "sefa", "ganspace")))
-    source = Source(rows, made_up.METRICS)
-    for table in (overview.headline(source, "pair"), overview.all_scores(source)):
+    source = made_up.source(rows)
+    for table in (*headline(source, "pair"), *AllScores().tables(source, rows.iloc[:0])):
         firsts = table.cells["alignment ↑"].str.split("\n").str[0]
         assert {method for method, cell in firsts.items() if APART in cell} == marked
         notes = [note for note in table.notes if note.startswith(f"{APART} a mean over fewer")]
@@ -82,8 +83,8 @@ def test_a_mean_over_fewer_cells_is_marked_and_the_note_says_what_it_is_without(
 @pytest.mark.parametrize("planted", PLANTED)
 def test_minus_random_is_the_difference_of_two_numbers_that_are_shown(planted):
     rows, _ = PLANTED[planted](made_up.rows(seeds=(0, 1), gans=GANS, methods=("random", "sefa", "ganspace")))
-    table = overview.all_scores(Source(rows, made_up.METRICS))
-    note = next((note for note in table.notes if "minus random is over the cells" in note), "")
+    (table,) = AllScores().tables(made_up.source(rows), rows.iloc[:0])
+    note = next((note for note in table.notes if "minus the baseline is over the cells" in note), "")
     found = shown_differences(table, "alignment ↑")
     assert set(found) == ({"sefa", "ganspace"} if planted != "no pair that both have" else set())
     for method, (difference, of_means, marked) in found.items():
@@ -95,14 +96,14 @@ def test_minus_random_is_the_difference_of_two_numbers_that_are_shown(planted):
 
 def test_a_table_by_client_marks_the_same(tmp_path):
     rows, _ = PLANTED["a method failed on a pair"](made_up.rows(gans=GANS, methods=("random", "sefa", "ganspace")))
-    source = Source(rows, made_up.METRICS)
-    table = tables.by_client(source, "alignment")
+    source = made_up.source(rows)
+    (table,) = by_client(source, "alignment")
     mean, difference = (next(c for c in table.cells if c.startswith(name)) for name in ("mean", "minus random"))
     assert [APART in table.cells.loc[m, mean] for m in ("random", "sefa", "ganspace")] == [False, True, False]
     assert [APART in table.cells.loc[m, difference] for m in ("sefa", "ganspace")] == [True, False]
     line = table.data[(table.data["method"] == "sefa") & (table.data["client"] == "mean")].iloc[0]
-    assert line["over_random"] == pytest.approx(line["value"] - line["random_mean"])
-    assert line["over_random_cells"] == 3  # of 4 clients
+    assert line["over_baseline"] == pytest.approx(line["value"] - line["baseline_mean"])
+    assert line["over_baseline_cells"] == 3  # of 4 clients
 
 
 def test_the_figure_draws_such_means_hollow(tmp_path):
@@ -110,7 +111,7 @@ def test_the_figure_draws_such_means_hollow(tmp_path):
     rows = rows[rows["metric"] == "alignment"]
     sizes = []
     for planted in ("nothing", "a method failed on a pair"):
-        path = summary_figure(Source(PLANTED[planted](rows)[0], made_up.METRICS), tmp_path / f"{planted}.png")
+        path = summary_figure(made_up.source(PLANTED[planted](rows)[0]), tmp_path / f"{planted}.png")
         with Image.open(path) as image:
             sizes.append(image.convert("RGB").tobytes())
     assert sizes[0] != sizes[1]
