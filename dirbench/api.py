@@ -107,8 +107,7 @@ def run(suite: str, profile: str = "mini", out: Path | str | None = None, *, wor
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     rows = run("celeba_subsets", "smoke", f"{folder}/run", methods=["random"], metrics=["effect"],
     ...                oracle="none", device="cpu", store=f"{folder}/store")  # nothing scores
-    Headline scores of single GANs
-    ...
+    Not written, as no cell of them has a score...
     >>> set(rows["method"]), set(rows["status"])
     ({'random'}, {'not_applicable'})
     """
