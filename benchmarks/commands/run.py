@@ -132,7 +132,7 @@ def _chosen(plan: Plan, only: str | None) -> list[str]:
 
 
 def work_on(job: Job, plan: Plan, ids: list[str], out: Path, share: tuple[int, int] | None, workers: int | None) -> int:
-    """Runs the cells ``ids`` and writes the run's folder; returns 1 if one failed. ``share``: (I, N), see ``--cell``."""
+    """Runs the cells ``ids`` and writes the run's folder; returns 1 if one failed; ``share``: (I, N) of ``--cell``."""
     from dirbench.benchmarks.commands.show import open_first, write_tables
     from dirbench.benchmarks.running import failures, folder
     from dirbench.benchmarks.running.local import run as run_cells

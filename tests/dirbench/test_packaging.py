@@ -87,7 +87,7 @@ def test_a_reference_that_is_not_there_is_answered_with_those_that_are():
 def test_captions_say_which_code_it_was(made_by, words):
     others = dict.fromkeys(("pairs", "readable_attributes", "alpha", "reference", "controls"), 0)
     versions = {"torch": "2.13.0", "dirbench": version.__version__}
-    facts = caption_facts({**others, **made_by, "hardware": {"device": "cpu"}, "versions": versions})
+    facts = caption_facts({**others, **made_by, "hardware": {"device": "cpu"}, "versions": versions, "methods": {}})
     assert facts["commit"] == words
 
 
