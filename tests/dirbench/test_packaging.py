@@ -1,7 +1,9 @@
 """What is installed, and where it writes; the settings of the tools that keep the project in order."""
 
 import importlib.util
+import os
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -13,6 +15,7 @@ from dirbench.benchmarks.running.provenance import caption_facts
 from dirbench.results.check import BadReference, read_reference
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LINKED = {path.name for path in (ROOT / "dirbench").iterdir() if path.is_symlink()}
 
 
 def ci(name: str):
@@ -84,18 +87,44 @@ def test_a_reference_that_is_not_there_is_answered_with_those_that_are():
 def test_captions_say_which_code_it_was(made_by, words):
     others = dict.fromkeys(("pairs", "readable_attributes", "alpha", "reference", "controls"), 0)
     versions = {"torch": "2.13.0", "dirbench": version.__version__}
-    facts = caption_facts({**others, **made_by, "hardware": {"device": "cpu"}, "versions": versions})
+    facts = caption_facts({**others, **made_by, "hardware": {"device": "cpu"}, "versions": versions, "methods": {}})
     assert facts["commit"] == words
 
 
 def test_the_wheels_check_sees_what_is_left_out_and_what_slipped_in():
     check = ci("check_wheel")
-    tracked = {"a/__init__.py", "a/weights/w.bin", "a/b/suite.yaml", "tests/test_a.py", "README.md"}
-    whole = {"a/__init__.py", "a/weights/w.bin", "a/b/suite.yaml"}
-    assert check.installed(tracked) == whole
+    tracked = {"dirbench/__init__.py", "dirbench/a", "a/__init__.py", "a/weights/w.bin", "a/b/suite.yaml",
+               "tests/test_a.py", "README.md"}  # dirbench/a is a link
+    archived = check.archived(tracked)
+    whole = {"dirbench/__init__.py", "dirbench/a/__init__.py", "dirbench/a/weights/w.bin", "dirbench/a/b/suite.yaml"}
+    assert check.installed(archived) == whole
+    assert set(archived) - whole == {"tests/test_a.py", "README.md"}
+    assert archived["dirbench/a/b/suite.yaml"] == "a/b/suite.yaml"
     assert check.differences(whole, whole, "x.whl") == []
-    lost, added = check.differences(whole, whole - {"a/weights/w.bin"} | {"a/results/store/1.csv"}, "x.whl")
-    assert lost.startswith("a/weights/w.bin is not in x.whl") and added.startswith("a/results/store/1.csv is in x.whl")
+    lost, added = check.differences(whole, whole - {"dirbench/a/weights/w.bin"} | {"dirbench/results/store/1.csv"},
+                                    "x.whl")
+    assert lost.startswith("dirbench/a/weights/w.bin is not in x.whl")
+    assert added.startswith("dirbench/results/store/1.csv is in x.whl")
+
+
+def test_the_source_archive_takes_everything_but_the_folders_that_dirbench_has():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0] for line in tracked.splitlines()}
+    added = {"LICENSE", "README.md", "pyproject.toml"}  # by hatchling
+    chosen = set(PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"])
+    assert chosen | added == top - LINKED
+
+
+def test_what_lies_in_the_current_folder_is_not_taken_for_ours(tmp_path):
+    for folder in ("methods", "results", "oracles", "benchmarks"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("raise ImportError('a stranger')")
+    (tmp_path / "metrics.py").write_text("raise ImportError('a stranger')")
+    program = ("import sys; from dirbench.plugins import METHODS, METRICS; "
+               "print(len(METRICS.load_all()[0]) > 5, METHODS.load_all()[1], 'metrics' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout == "True {} False\n", done.stderr
 
 
 def test_every_dependency_says_its_oldest_version():
@@ -115,8 +144,9 @@ def test_what_is_said_of_python_agrees():
 
 def test_every_package_has_types_and_is_installed():
     packages = {init.parent.name for init in ROOT.glob("*/__init__.py")}
-    assert packages == set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-    assert packages == set(PROJECT["tool"]["mypy"]["packages"])
+    assert packages == {"dirbench", *LINKED}
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["dirbench"]
+    assert PROJECT["tool"]["mypy"]["packages"] == ["dirbench"]
     for package in packages:
         assert (ROOT / package / "py.typed").is_file(), package
 
@@ -125,7 +155,7 @@ def test_the_hooks_fetch_nothing_and_are_whole():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
     hooks = config["repos"][0]["hooks"]
-    assert "ruff" in {hook["id"] for hook in hooks} and len({hook["id"] for hook in hooks}) == len(hooks)
+    assert {"ruff", "imports"} <= {hook["id"] for hook in hooks} and len({hook["id"] for hook in hooks}) == len(hooks)
     for hook in hooks:
         assert hook["language"] == "system" and hook["entry"] and hook["name"], hook
 
