@@ -65,8 +65,8 @@ def test_the_small_table_is_part_of_the_whole():
 def test_the_whole_table_is_that_of_the_stored_rows():
     """Scores of single GANs, and of pairs where method and table have the same: xGA's, which are with the reference."""
     name = re.search(r"^Stored rows: `(results/reference/[\w-]+\.csv)`$", RESULTS, re.M)[1]
-    stored = pd.read_csv(ROOT / name, keep_default_na=False)
-    means = stored.set_index(["method", "metric", "protocol"])["mean"].to_dict()
+    stored = pd.read_csv(ROOT / name, keep_default_na=False).query("part == 'clients'")
+    means = pd.to_numeric(stored.set_index(["method", "metric", "protocol"])["mean"], errors="coerce").to_dict()
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")]
                         for line in RESULTS.splitlines() if line.startswith("|")]
     shown, compared = set(), 0
@@ -83,6 +83,6 @@ def test_the_whole_table_is_that_of_the_stored_rows():
             if key in means and (printed := re.match(r"-?\d+\.\d+", cell)):
                 assert rounds(printed[0], means[key]), (key, cell)
                 compared += 1
-    assert shown - {"chance"} == set(stored["method"]) and compared > 10 * len(set(stored["method"])) - 60
+    assert shown - {"chance"} == set(stored["method"]) and compared > 6 * len(set(stored["method"]))
     commits = set(stored["commit"])
     assert len(commits) == 1 and f"commit {commits.pop()}" in RESULTS

@@ -13,7 +13,7 @@ MODELS = {
     "profile": (profile.Profile, FIRST["Keys of a profile"]),
     "methods": (suite.Entry, SECOND["Entries of `methods`"]), "extractors": (suite.Extractor, SECOND["Extractors"]),
     "latents": (profile.Latents, SECOND["`latents`"]), "chance": (profile.Chance, SECOND["`chance`"]),
-    "ratio": (profile.Ratio, SECOND["`ratio`"]), "extractor": (profile.Sizes, SECOND["`extractor`"])}
+    "ratio": (profile.Ratio, SECOND["`ratio`"]), "extractor": (profile.InputSize, SECOND["`extractor`"])}
 CHOSEN = {"gans", "reference", "n_common", "metrics"}  # by a suite itself, where its file is silent
 
 
