@@ -33,6 +33,7 @@ class Subject:
         module: whose code its images depend on.
         files: name -> sha256 of the file that it was made from.
         zoo, title, oracle, rates: of the zoo that it is from, where it is from one and that says so.
+        place: where that zoo is: its name, folder or file.
     """
 
     given: str
@@ -45,6 +46,7 @@ class Subject:
     title: str = ""
     oracle: str | None = None
     rates: dict[str, float] = field(default_factory=dict)
+    place: str = ""
 
     def describe(self) -> dict:
         """The facts, JSON-able."""
@@ -105,7 +107,7 @@ def _subject(given: str, zoo: Zoo, gan: str, place: str | None) -> Subject:
                          "`checkpoint: FILE` and `label: N`")
     subject = Subject(given, gan if place in NAMED else identity[:16], identity, zoo.module(gan), generator,
                       {file.name: sha256_of(file)} if file else {})
-    return replace(subject, zoo=zoo.name, title=zoo.title, oracle=zoo.oracle, rates=zoo.rates(gan)) \
+    return replace(subject, zoo=zoo.name, title=zoo.title, oracle=zoo.oracle, rates=zoo.rates(gan), place=place) \
         if place else subject
 
 
@@ -132,12 +134,10 @@ def _brought_along(given: str, key: str | None) -> tuple[Path, Mapping[str, Any]
 
 def default_control(reference: Subject, client: Subject) -> tuple[str, str] | None:
     """Two GANs of the same data, where both subjects are from one zoo that has such a pair."""
-    folders = {one.given.rpartition(":")[0] for one in (reference, client) if one.zoo}
-    if len(folders) != 1 or not (reference.zoo and client.zoo):
+    if not reference.place or reference.place != client.place:
         return None
-    folder, = folders
-    first, second = (f"{folder}:{gan}" for gan in SAME_DATA)
-    return (first, second) if set(SAME_DATA) <= set(load_zoo(folder).names) else None
+    first, second = (f"{reference.place}:{gan}" for gan in SAME_DATA)
+    return (first, second) if set(SAME_DATA) <= set(load_zoo(reference.place).names) else None
 
 
 @dataclass(frozen=True)

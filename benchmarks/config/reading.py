@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -33,14 +33,18 @@ class Document:
         where: the file, or a word for the text.
         data: plain values: mappings, lists, texts, numbers, booleans and None.
         node: the same with line numbers.
+        written: {key: for each item of its list as it is used, which item of the text that was}, where they differ.
     """
 
     where: str
     data: Any
     node: yaml.Node
+    written: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def line(self, place: tuple[str | int, ...] = ()) -> int:
         """The line, from 1, of the deepest key of ``place`` that the text has."""
+        if len(place) > 1 and isinstance(item := place[1], int) and place[0] in self.written:
+            place = (place[0], self.written[str(place[0])][item], *place[2:])
         node, line = self.node, self.node.start_mark.line
         for part in place:
             if isinstance(node, yaml.MappingNode):

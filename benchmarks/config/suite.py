@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -295,7 +296,11 @@ def _load(model: type[Strict], path: Path) -> Any:
         if key in data and not data[key] and not isinstance(data[key], int):
             raise ConfigError(f"{path}:{document.line((key,))}: {key}: is empty; {_way_out(model, key)}")
     if "methods" in data and model is Suite:
-        data["methods"] = expand_methods(data["methods"])
+        written = data["methods"]
+        data["methods"] = expand_methods(written)
+        if isinstance(written, list):
+            many = [len(expand_methods([item])) for item in written]
+            document = replace(document, written={"methods": [i for i, n in enumerate(many) for _ in range(n)]})
     return _validated(model, document, data)
 
 

@@ -66,8 +66,12 @@ def run_cell(plan: Plan, cell: Cell, failed: dict[str, Record],
 
 
 def _seconds(plan: Plan, cell: Cell) -> float:
-    """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it."""
-    return round(sum(plan.work.lab.store.record(step)["seconds"] for step in cell.steps), 3)
+    """Seconds that making the cell's artifacts took, whenever that was; waiting for others' work is not in it.
+
+    What has left the store meanwhile (somebody cleaned it) counts as nothing.
+    """
+    store = plan.work.lab.store
+    return round(sum(store.record(step)["seconds"] for step in cell.steps if store.has(step)), 3)
 
 
 def run(job: Job, plan: Plan, ids: list[str], out: Path, workers: int) -> list[Record]:

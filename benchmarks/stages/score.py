@@ -60,14 +60,14 @@ def _sides(work: Work, entry: Entry, gans: tuple[str, ...], seed: int) -> Iterat
         yield work.discovery(entry, on, seed), on.index(gan)
 
 
-def score_step(work: Work, entry: Entry, gans: tuple[str, ...], seed: int) -> Step:
+def score_step(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: bool) -> Step:
     """What all rows of one method on a (reference, client) pair, or on one GAN, depend on."""
     metrics = work.metrics_of(kind_of(gans))
     return work.lab.step(
         "scores", (*metric_modules(metrics), Effect.__module__), **metric_inputs(work, metrics), seed=seed,
         responses=[responses_step(work.lab, found, side).key for found, side in _sides(work, entry, gans, seed)],
         chance=[step.key for step in chance_steps(work, gans)], bootstrap=work.job.profile.bootstrap,
-        rows=facts(work, entry, gans, seed))
+        rows=facts(work, entry, gans, seed), reverse=reverse)
 
 
 def score(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: bool = False) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def score(work: Work, entry: Entry, gans: tuple[str, ...], seed: int, reverse: b
     """
     if work.lab.oracle is None:
         raise NotApplicable("scores are made from what an attribute oracle reads, and the suite names none (oracle:)")
-    step = score_step(work, entry, gans, seed)
+    step = score_step(work, entry, gans, seed, reverse)
 
     def build(folder: Path) -> None:
         read = [responses(work.lab, found, side) for found, side in _sides(work, entry, gans, seed)]
@@ -156,7 +156,7 @@ class ScoreStage(Stage):
         steps: tuple[Step, ...] = ()  # without an oracle there is nothing to score with, and the cell says so
         if work.lab.oracle:
             needs.append(f"chance/{'-'.join(gans)}")
-            steps = (score_step(work, entry, gans, seed),)
+            steps = (score_step(work, entry, gans, seed, reverse),)
         return Cell(cell_id(self.kind, entry, gans, seed), self.kind, gans, entry, seed, tuple(needs), steps, WEIGHT,
                     {"reverse": reverse})
 

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, cast
 import dirbench.benchmarks.stages
 from dirbench.benchmarks.config.suite import Entry
 from dirbench.benchmarks.stages.work import Work
+from dirbench.checks import file_of
+from dirbench.names import did_you_mean
 from dirbench.results.artifacts.store import Step
 
 Progress = Callable[[int, int], None]
@@ -114,6 +116,9 @@ def cell_id(kind: str, entry: Entry, gans: tuple[str, ...], seed: int) -> str:
 def all_stages() -> dict[str, Stage]:
     """{kind: stage} of every file in this folder, each after those that its ``after`` names.
 
+    Raises:
+        ValueError: two are of one kind, or one comes after a kind that there is not.
+
     >>> kinds = list(all_stages())
     >>> kinds.index("discover") < kinds.index("respond") < kinds.index("score")
     True
@@ -125,7 +130,17 @@ def all_stages() -> dict[str, Stage]:
 
 @cache
 def _found(modules: tuple[str, ...]) -> dict[str, Stage]:
-    made = {cls.kind: cls() for name in modules for cls in vars(importlib.import_module(name)).values()
-            if isinstance(cls, type) and issubclass(cls, Stage) and cls is not Stage and cls.__module__ == name}
-    order = TopologicalSorter({kind: sorted(set(made[kind].after) & set(made)) for kind in sorted(made)})
+    made: dict[str, Stage] = {}
+    for name in modules:
+        for cls in vars(importlib.import_module(name)).values():
+            if isinstance(cls, type) and issubclass(cls, Stage) and cls is not Stage and cls.__module__ == name:
+                if cls.kind in made:
+                    raise ValueError(f'two stages are of kind "{cls.kind}": {file_of(type(made[cls.kind]).__module__)} '
+                                     f"and {file_of(name)}")
+                made[cls.kind] = cls()
+    for stage in made.values():
+        for before in stage.after:
+            if before not in made:
+                raise ValueError(f"{file_of(type(stage).__module__)}: after: {did_you_mean('stage', before, [*made])}")
+    order = TopologicalSorter({kind: sorted(made[kind].after) for kind in sorted(made)})
     return {kind: made[kind] for kind in order.static_order()}

@@ -20,6 +20,7 @@ from dirbench.benchmarks.audit.folder import audit_folder
 from dirbench.benchmarks.audit.inputs import Subject, default_control, find_oracle, find_subject
 from dirbench.benchmarks.audit.reading import Reader
 from dirbench.benchmarks.commands import main
+from dirbench.benchmarks.zoo.zoo import MINI
 from dirbench.methods.xga import XGA
 from dirbench.plugins import EXTRACTORS
 
@@ -135,6 +136,12 @@ def test_what_is_made_is_not_made_again(place, mini, monkeypatch):
     again, _ = read(place, "again")
     drop = ("made",)
     assert {k: v for k, v in again.items() if k not in drop} == {k: v for k, v in mini[0].items() if k not in drop}
+
+
+def test_gans_of_a_zoo_named_by_their_files_have_its_control(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    two = [find_subject(str(MINI / f"{gan}.safetensors")) for gan in ("full", "no_hats")]
+    assert default_control(*two) == ("mini:full", "mini:full_b")
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------

@@ -170,3 +170,11 @@ def test_groups_stand_in_a_list_too(tmp_path):
     text = SUITE.split("methods:")[0] + "methods: [core, voynov]\nmetrics: [alignment]\n"
     labels = [entry.label for entry in load_suite(write(tmp_path, text)).methods]
     assert labels[0] == "random" and labels[-1] == "voynov" and "sefa" in labels
+
+
+def test_the_line_of_a_method_after_a_group_is_its_own(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("suite: s\ntitle: t\nzoo: mini\ngans: [full]\noracle: scorer\nmethods:\n"
+                    "  - core\n  - {name: sefa, variant: b}\n  - {name: sefa, variant: c, bad: 3}\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml:9: .*bad"):
+        load_suite(str(path))

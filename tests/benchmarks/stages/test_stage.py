@@ -68,3 +68,15 @@ def test_a_new_file_is_a_new_stage(tmp_path, monkeypatch, capsys, workers):
     assert json.loads((tmp_path / "run" / "lengths.json").read_text()) == list(cells["cell"])
     made = [json.loads(path.read_text()) for path in (tmp_path / "store" / "length").glob("*/length.json")]
     assert made == [16, 16]
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ('kind = "length"', 'kind = "pool"', 'two stages are of kind "pool"'),
+    ('after = ("discover",)', 'after = ("discver",)', 'after: unknown stage "discver". Did you mean "discover"?')])
+def test_a_stage_that_cannot_be_placed_is_told(tmp_path, monkeypatch, capsys, old, new, words):
+    folder = tmp_path / "more_stages"
+    folder.mkdir()
+    (folder / f"wrong_{words[:3]}.py").write_text(LENGTHS.replace(old, new))
+    monkeypatch.setattr(stages, "__path__", [*stages.__path__, str(folder)])
+    assert main(arguments(tmp_path, "run", "store", "random")) == 2
+    assert words in capsys.readouterr().err
