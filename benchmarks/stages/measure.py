@@ -20,6 +20,7 @@ from dirbench.benchmarks.stages.work import Work
 from dirbench.errors import Inapplicable
 from dirbench.image_metric import GeneratorInputs, GeneratorMetric, Measured
 from dirbench.method import Context
+from dirbench.metric import NO_CHANCE
 from dirbench.results.artifacts.store import Step
 from dirbench.scores import MetricError, checked
 
@@ -105,7 +106,8 @@ class MeasureStage(Stage):
             try:
                 with blaming(metric, f"{metric.name} ({row['protocol']})"):
                     score = checked(metric, metric.compute(seen, row["protocol"], work.job.profile.bootstrap))
-                    level = metric.chance(seen, row["protocol"])
+                    # A metric that subclasses Metric itself need not know its chance level.
+                    level = metric.chance(seen, row["protocol"]) if hasattr(metric, "chance") else NO_CHANCE
                     rows.append(full_row(row | {"effect": size}, score, level))
             except Inapplicable as reason:
                 rows.append(row | {"status": "not_applicable", "reason": str(reason) or UNSAID})
