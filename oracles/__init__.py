@@ -1,1 +1,1 @@
-"""Frozen judges: attribute oracles, feature extractors and density-ratio estimators."""
+"""Feature extractors, one file each; attribute oracles and density ratios are in ``networks``."""

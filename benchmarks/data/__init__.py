@@ -1,1 +1,1 @@
-"""Image data: rendered faces with known attributes."""
+"""Image data: rendered faces with known attributes, CelebA, MNIST's IDX files, anybody's folder of images."""

@@ -33,6 +33,7 @@ def render(labels: Tensor, rng: torch.Generator, resolution: int = 32) -> Tensor
         raise ValueError(f"render: resolution is {resolution}, expected at least 8")
     return draw(labels.bool(), torch.rand(len(labels), N_NUISANCE, generator=rng), resolution)
 
+
 def faces(n: int, seed: int, mix: str = "natural", subset: str = "full",
           resolution: int = 32) -> tuple[Tensor, Tensor]:
     """Rendered faces and their labels: uint8 [n, 3, R, R] (0..255) and bool [n, len(DRAWN)].

@@ -1,1 +1,1 @@
-"""Generator families (one file each) behind one interface, and the zoo that loads them by name."""
+"""Generator families, one file each; anybody's own networks; and planted generators, whose factors are known."""

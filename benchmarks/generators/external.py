@@ -189,7 +189,7 @@ class External(Generator):
         return [weight.reshape(-1, self.latent_dim)]
 
     def fingerprint(self) -> str:
-        """sha256 (hex) over the weights, the file that the network's class is in, and these settings."""
+        """sha256 (hex) over the weights, the file that the network's class is in, ``output`` and ``input_shape``."""
         try:
             source = Path(inspect.getfile(type(self.net))).read_text(encoding="utf-8")
         except (OSError, TypeError):

@@ -11,15 +11,15 @@ HEADER = ("goal", "what", "target", "stretch", "median", "min", "max", "ms", "re
 
 NOTE = """\
 Ratios of CPU seconds, one thread. The two tasks of a row take turns, a ratio is taken in each repeat; the milliseconds
-are medians, numerator / denominator. Numbers of goals are those of the project's list of speed goals.
+are medians, numerator / denominator. A goal's number is no more than its name.
 
 Bounds of goals 7, 8 and 13 were set against official code. What stands above the line here is the project's own: a loop
 written from the formula, the textbook's solver, and images made by this project's generator.
 
 Not here, because they take the official implementations: goals 1 and 2 (generator, official / here), 5 and 6 (training
 steps, official / here) and 14 (peak memory, official / here). Goals 10, 11, 12 and 15 count images exactly and are
-ordinary tests (`test_image_counts.py`, `test_xga.py`). Goals 10 and 11 are met for one sign of the edits; both signs,
-which is what a run makes, take 16,896 and 67,584 images."""
+ordinary tests (`tests/benchmarks/stages/test_image_counts.py`, `tests/methods/test_xga.py`). Goals 10 and 11 are met
+for one sign of the edits; both signs, which is what a run makes, take 16,896 and 67,584 images."""
 
 
 @dataclass(frozen=True)

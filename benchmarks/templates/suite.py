@@ -15,7 +15,7 @@ alpha: 3.0                       # strength of every edit, in units of the laten
 n_directions: 16                 # the same for every method
 n_common: 12                     # of them common to both GANs of a pair
 methods:
-  - random                       # the floor: run it beside the others
+  - random                       # the baseline: run it beside the others
   - sefa
   - ganspace: {n_samples: 5000}  # hyperparameters over the published defaults; `list` names all methods
   - {name: sefa, variant: early, params: {layers: [0, 1]}}  # a second setting has a variant's name

@@ -1,1 +1,1 @@
-"""Training of small StyleGAN2 generators: what the mini zoo was made with."""
+"""Training: StyleGAN2 (the mini zoo was made with it) and SN-GAN, and the attribute oracles."""

@@ -37,6 +37,7 @@ class Trainer:
 
     ``weights`` [n], if set, are how often each image is drawn, relative to the others, while ``config.boosted`` says.
     ``judge``, if set, is the frozen classifier of the last stage (see ``judged.py``); no judge, no such stage.
+
     Raises:
         TrainingError: images of another shape or type, or fewer than a batch.
     """
@@ -293,9 +294,10 @@ def train_gan(name: str, seed: int, out_dir: Path, images: Tensor | Rows, device
 
     Leaves ``<name>.pt`` (checkpoint, every ``save_seconds``), ``<name>.png`` (sample sheet) and ``<name>.log``
     (a line of losses and images per second at each save) in ``out_dir``; ``log`` gets the same lines.
-    An interrupted and resumed run gives the same weights as an uninterrupted one. ``config``: its trainer's settings
-    (``GanConfig`` for the plain one). ``kind`` makes the trainer from
-    the arguments of ``Trainer``; ``weights`` and ``judge`` are its.
+    An interrupted and resumed run gives the same weights as an uninterrupted one.
+
+    ``kind`` makes the trainer from the arguments of ``Trainer``; ``config`` is its settings (``GanConfig`` for the
+    plain one), ``weights`` and ``judge`` become its own.
 
     Raises:
         TrainingError: losses are not finite, or the checkpoint belongs to another run or cannot be read.

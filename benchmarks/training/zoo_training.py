@@ -61,7 +61,8 @@ def _take_turn(name: str, out_dir: Path, images: int, slice_images: int, device:
         data, labels = rendered(name, resolution=config.resolution, cache=out_dir.parent / "data")
         names = DRAWN
     else:
-        data, labels, names = source(name).images, source(name).labels, source(name).names
+        found = source(name)  # reads the whole attribute list
+        data, labels, names = found.images, found.labels, found.names
     differing = {attribute for pairs in SUBSETS.values() for attribute, _ in pairs}
     weights = boosting_weights(labels[:, [i for i, a in enumerate(names) if a in differing]], config.boost_floor)
     until = min(images, seen(name, out_dir) + slice_images)

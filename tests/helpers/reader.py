@@ -13,13 +13,13 @@ import numpy as np
 from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
 from dirbench.benchmarks.training import data_zoo
+from helpers import GOLDEN
 from helpers.image_data import idx_bytes, put, put_ramps, write_celeba
 from helpers.pages import text_of
 from helpers.strangers import write_network, write_oracle
-from helpers.tiny import ROOT, profile
+from helpers.tiny import profile
 from helpers.together import TINY
 
-GOLDEN = ROOT / "tests/golden"
 FILES = {"network.pkl": "generators/stylegan2_ada_network.pkl", "client.pkl": "stylegan2_rosinality.pt",
          "rosinality.pt": "stylegan2_rosinality.pt", "biggan.pth": "generators/biggan.pt"}
 

@@ -6,42 +6,44 @@ from pathlib import Path
 
 from dirbench.benchmarks import templates
 
+LAST_LINE = "return image if image.dtype == torch.float64 else image.float()"
+MAP = "def map(self, z: Tensor) -> Tensor:"
 # name: (what is replaced, by what, the clause that says so, words of its sentence)
 WRONG: dict[str, tuple[str, str, str, str]] = {
     "images without a batch": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image[0].float()",
+        LAST_LINE, "return image[0].float()",
         "makes images", "images are [3, 32, 32] for 3 latents, expected a tensor of images"),
     "images with channels last": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.float().permute(0, 2, 3, 1)",
+        LAST_LINE, "return image.float().permute(0, 2, 3, 1)",
         "makes images", "expected [3, 3, 32, 32]"),
     "another size than it says": (
         "resolution = 32", "resolution = 64", "makes images", "images are [3, 3, 32, 32], expected [3, 3, 64, 64]"),
     "a NumPy array": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.detach().numpy()",
+        LAST_LINE, "return image.detach().numpy()",
         "makes images", "synthesize returns a ndarray, expected a tensor of images"),
     "a tuple": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.float(), None",
+        LAST_LINE, "return image.float(), None",
         "makes images", "synthesize returns a tuple, expected a tensor of images"),
     "nothing": (
-        "return image if image.dtype == torch.float64 else image.float()", "image.float()",
+        LAST_LINE, "image.float()",
         "makes images", "synthesize returns a NoneType, expected a tensor of images"),
     "numbers up to 255": (
-        "return image if image.dtype == torch.float64 else image.float()", "return 127.5 * (image.float() + 1)",
+        LAST_LINE, "return 127.5 * (image.float() + 1)",
         "images lie in minus one to one", "expected about [-1, 1]"),
     "numbers from 0 to 1": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.float() / 2 + 0.5",
+        LAST_LINE, "return image.float() / 2 + 0.5",
         "images lie in minus one to one", "expected about [-1, 1]"),
     "float16": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.half()",
+        LAST_LINE, "return image.half()",
         "makes images", "images are torch.float16, expected torch.float32"),
     "float64": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.double()",
+        LAST_LINE, "return image.double()",
         "makes images", "images are torch.float64, expected torch.float32"),
     "bytes": (
-        "return image if image.dtype == torch.float64 else image.float()", "return (127.5 * (image + 1)).byte()",
+        LAST_LINE, "return (127.5 * (image + 1)).byte()",
         "makes images", "images are torch.uint8, expected torch.float32"),
     "nan": (
-        "return image if image.dtype == torch.float64 else image.float()", "return image.float() * float('nan')",
+        LAST_LINE, "return image.float() * float('nan')",
         "makes images", "not finite"),
     "noise": (
         "x = F.leaky_relu(x, 0.2)", "x = F.leaky_relu(x, 0.2) + torch.randn_like(x)",
@@ -50,32 +52,32 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "x = F.leaky_relu(x, 0.2)", "x = F.dropout(F.leaky_relu(x, 0.2))",
         "same latent same image", "is dropout on, or noise drawn anew?"),
     "it goes back to training": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def eval(self):\n        return self\n\n    def map(self, z: Tensor) -> Tensor:",
         "is frozen and stays as it is", "evaluation mode"),
     "statistics of the batch": (
         "x = F.leaky_relu(x, 0.2)", "x = F.leaky_relu(x, 0.2) - x.mean(dim=0)",
         "batch does not matter", "with the other images in its batch"),
     "weights that want gradients": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def freeze(self):\n        return self.eval()\n\n    def map(self, z: Tensor) -> Tensor:",
         "is frozen and stays as it is", "switch weight gradients off"),
     "freeze returns nothing": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def freeze(self):\n        self.eval().requires_grad_(False)\n\n    def map(self, z: Tensor) -> Tensor:",
         "is frozen and stays as it is", "freeze() must return the generator itself"),
     "latents from the global source": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def sample_z(self, n, rng):\n        return torch.randn(n, self.latent_dim)\n\n"
         "    def map(self, z: Tensor) -> Tensor:",
         "samples latents from the given source alone", "draw from rng alone"),
     "latents of another size": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def sample_z(self, n, rng):\n        return torch.randn(n, self.latent_dim, 1, 1, generator=rng)\n\n"
         "    def map(self, z: Tensor) -> Tensor:",
         "samples latents from the given source alone", "expected z [N, 64]"),
     "latents that stay on the cpu": (
-        "def map(self, z: Tensor) -> Tensor:",
+        MAP,
         "def sample_z(self, n, rng):\n        return torch.randn(n, self.latent_dim, generator=rng)\n\n"
         "    def map(self, z: Tensor) -> Tensor:",
         "draws on the cpu then moves", "draw on the CPU, then move"),

@@ -1,4 +1,4 @@
-"""The judges: features are the published network's, classifiers read what cards say, altered files are refused."""
+"""Extractors give the published network's features, oracles read what their cards say, altered files are refused."""
 
 from __future__ import annotations
 

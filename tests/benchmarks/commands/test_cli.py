@@ -135,7 +135,7 @@ def test_list_names_everything(capsys):
 def test_dry_run_makes_nothing(tmp_path, capsys):
     assert main(arguments(tmp_path, "run", "store", "random,sefa", "--dry-run")) == 0
     out = capsys.readouterr().out
-    # 2 GANs x 8 latents x (1 + 2 x 16): each method, and two null runs; 2 x 16 x 7 x 2 pictures for the sheets
+    # 2 GANs x 8 latents x (1 + 2 x 16): each method, and two random runs; 2 x 16 x 7 x 2 pictures for the sheets
     assert "images: 3,008 to synthesise of 3,008" in out, out
     assert not (tmp_path / "run").exists() and not (tmp_path / "store" / "directions").exists()
 

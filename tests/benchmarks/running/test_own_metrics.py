@@ -145,11 +145,11 @@ def test_its_protocols_are_its_own(run, rows):
 
 
 def test_its_chance_is_its_score_of_random_directions(run, rows):
-    nulls = read_random_runs(run[0])
-    scores = nulls["full",]["own-single/plain"]
+    runs = read_random_runs(run[0])
+    scores = runs["full",]["own-single/plain"]
     row = rows[(rows["metric"] == "own-single") & (rows["reference"] == "full")].iloc[0]
     assert float(row["chance"]) == pytest.approx(sum(scores) / len(scores))
-    assert "own-pair/raw" in nulls["full", "no_hats"]
+    assert "own-pair/raw" in runs["full", "no_hats"]
     assert set(rows[rows["metric"] == "own-images"]["chance"]) == {""}  # it has no chance method
 
 

@@ -193,10 +193,10 @@ def test_the_reference_may_have_more_chance_runs(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(path.read_text().replace("chance: {runs: 2}", "chance: {runs: 2, reference: 3}"))
     assert main(args) == 0
-    nulls = read_random_runs(tmp_path / "run")
-    assert np.shape(nulls["full",]["effect/headline"]) == (3,)
-    assert np.shape(nulls["no_hats",]["effect/headline"]) == (2,)
-    assert np.shape(nulls["full", "no_hats"]["alignment/greedy"]) == (3, 2)
+    found = read_random_runs(tmp_path / "run")
+    assert np.shape(found["full",]["effect/headline"]) == (3,)
+    assert np.shape(found["no_hats",]["effect/headline"]) == (2,)
+    assert np.shape(found["full", "no_hats"]["alignment/greedy"]) == (3, 2)
     table = pd.read_csv(tmp_path / "run" / "rows.csv").query("metric == 'effect'")
     assert len(table) == 2 and (table["chance_low"] < table["chance"]).all()
 

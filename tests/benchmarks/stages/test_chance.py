@@ -23,42 +23,42 @@ def run(seed: int, common: float = 0.0, strength: float = 1.0):
     return responses(truth, seed=1000 + seed)
 
 
-def bank(first: int, runs: int = 4, **kwargs) -> list:
-    return [run(first + i, **kwargs) for i in range(runs)]
+def some_runs(first: int, n: int = 4, **kwargs) -> list:
+    return [run(first + i, **kwargs) for i in range(n)]
 
 
 @pytest.fixture(scope="module")
-def banks():
-    return bank(0), bank(20)
+def both():
+    return some_runs(0), some_runs(20)
 
 
-def template(banks, **kwargs):
-    return pair(*(b[0] for b in banks), **kwargs)
+def template(both, **kwargs):
+    return pair(*(b[0] for b in both), **kwargs)
 
 
-def chance(metric, protocol, banks, **kwargs):
-    return band({("a", "b"): scores_of_pairs(metric, protocol, pairs_of_runs(*banks, template(banks, **kwargs)))})
+def chance(metric, protocol, both, **kwargs):
+    return band({("a", "b"): scores_of_pairs(metric, protocol, pairs_of_runs(*both, template(both, **kwargs)))})
 
 
-def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(banks):
+def test_greedy_alignment_of_unrelated_directions_is_far_from_zero(both):
     """Best 12 of 16 align at about 0.3 with nothing in common; in a given order at 0. Over seeds 0.319 +- 0.006,
     0.00 +- 0.011 and 0.362 +- 0.007."""
-    assert 0.26 < chance(Alignment(), "published-greedy", banks).mean < 0.36
-    assert abs(chance(Alignment(), "published-index", banks).mean) < 0.07
-    assert 0.3 < chance(Alignment(), "greedy", banks).mean < 0.42  # the better of two signs
+    assert 0.26 < chance(Alignment(), "published-greedy", both).mean < 0.36
+    assert abs(chance(Alignment(), "published-index", both).mean) < 0.07
+    assert 0.3 < chance(Alignment(), "greedy", both).mean < 0.42  # the better of two signs
 
 
-def test_a_common_change_lifts_chance_and_centring_takes_it_back(banks):
+def test_a_common_change_lifts_chance_and_centring_takes_it_back(both):
     """Over seeds by 0.31 +- 0.045, to 0.67 +- 0.05; centred by 0.000 +- 0.006."""
-    shared = [bank(s, common=1.0) for s in (0, 20)]
+    shared = [some_runs(s, common=1.0) for s in (0, 20)]
     assert 0.4 < chance(Alignment(), "published-greedy", shared).mean < 0.95
-    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", banks).mean + 0.05
-    centred = [chance(Alignment(), "greedy-centred", b).mean for b in (banks, shared)]
+    assert chance(Alignment(), "greedy", shared).mean > chance(Alignment(), "greedy", both).mean + 0.05
+    centred = [chance(Alignment(), "greedy-centred", b).mean for b in (both, shared)]
     assert centred[0] == pytest.approx(centred[1], abs=0.035)
 
 
 def test_chance_of_recovery_is_the_analytic_one():
-    ways = [bank(40, 6), bank(60, 6)]
+    ways = [some_runs(40, 6), some_runs(60, 6)]
     means = [chance(AttributeRecovery(), "index", ways, missing=(s,)).mean for s in range(M)]
     assert np.mean(means) == pytest.approx(recovery_chance(M, 4), abs=0.04)
 
@@ -75,7 +75,7 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
         truth = 1.5 * np.random.default_rng([ord(gan), i]).normal(size=(K, M))
         return responses(truth, n=latents, noise=1.5, seed=1000 * ord(gan) + i)
 
-    nulls = {g: [random_run(g, i) for i in range(4)] for g in gans}
+    runs = {g: [random_run(g, i) for i in range(4)] for g in gans}
     pairs = [(a, b) for a in gans for b in gans if a < b]
     fewer = pairs[:5]
 
@@ -84,7 +84,7 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
         return Alignment().compute(pair(fresh[a], fresh[b], n_match=latents // 2), "greedy", 0).value
 
     tables = {(a, b): scores_of_pairs(Alignment(), "greedy", pairs_of_runs(
-        nulls[a], nulls[b], pair(nulls[a][0], nulls[b][0], n_match=latents // 2))) for a, b in fewer}
+        runs[a], runs[b], pair(runs[a][0], runs[b][0], n_match=latents // 2))) for a, b in fewer}
     inside, mean_inside, of_mean = [], [], band(tables)
     for i in range(60):
         values = {(a, b): score(a, b, i) for a, b in fewer}
@@ -98,18 +98,18 @@ def test_further_random_runs_fall_inside_the_band_of_a_cell_and_of_a_mean(latent
     assert band(tables, seeds=4).high - of_mean.mean < of_mean.high - of_mean.mean
 
 
-def test_the_null_is_the_whole_protocol(banks):
-    pairs = pairs_of_runs(*banks, template(banks, missing=(3,)))  # shared by protocols and metrics, in any order
+def test_chance_is_of_the_whole_protocol(both):
+    pairs = pairs_of_runs(*both, template(both, missing=(3,)))  # shared by protocols and metrics, in any order
     for protocol in ("greedy", "greedy-centred"):
         for metric in (Alignment(), AttributeRecovery()):
             scores = scores_of_pairs(metric, protocol, pairs)
-            again = pair(banks[0][2], banks[1][1], missing=(3,))
+            again = pair(both[0][2], both[1][1], missing=(3,))
             assert scores.shape == (4, 4)
             assert scores[2, 1] == pytest.approx(metric.compute(again, protocol, 0).value, abs=1e-9)
 
 
-def test_scores_that_do_not_exist_are_nan_and_bands_are_cut_to_the_bounds(banks):
-    assert np.isnan(scores_of_pairs(AttributeRecovery(), "greedy", pairs_of_runs(*banks, template(banks)))).all()
+def test_scores_that_do_not_exist_are_nan_and_bands_are_cut_to_the_bounds(both):
+    assert np.isnan(scores_of_pairs(AttributeRecovery(), "greedy", pairs_of_runs(*both, template(both)))).all()
     scores = {("a",): np.array([0.0, 0.9, 0.1])}
     assert band(scores).low < 0 and band(scores).high > 1
     assert (band(scores, (0, 1)).low, band(scores, (0, 1)).high) == (0, 1)
@@ -118,8 +118,8 @@ def test_scores_that_do_not_exist_are_nan_and_bands_are_cut_to_the_bounds(banks)
 
 
 def test_null_of_one_gan():
-    nulls = bank(0)
-    found = band({("a",): scores_of_runs(SDisen(), "headline", nulls, single(nulls[0]))}, SDisen.bounds)
+    runs = some_runs(0)
+    found = band({("a",): scores_of_runs(SDisen(), "headline", runs, single(runs[0]))}, SDisen.bounds)
     assert 0 <= found.low < found.mean < found.high < 0.6  # over seeds 0.24 +- 0.04
     clean = responses(distinct(K, M), noise=0.2)
     assert SDisen().compute(single(clean), "headline").value > found.high
@@ -138,7 +138,7 @@ def test_a_metric_that_returns_no_score_is_told_of_as_such(returned):
         def compute(self, inputs, protocol, resamples=200):
             return returned
 
-    run = bank(0, 1)
+    run = some_runs(0, 1)
     with pytest.raises(MetricError, match=f"compute returns a {type(returned).__name__}, expected a Score") as told:
         scores_of_runs(Mine(), "headline", run, single(run[0]))
     assert "test_chance.py:" in told.value.place

@@ -31,9 +31,9 @@ def test_the_band_holds_95_percent_where_the_reference_has_more_runs(seeds):
         return {("a", f"c{i}"): reference[:, None] + 0.7 * own for i, own in enumerate(clients)}
 
     def inside(runs, others):
-        nulls = score(rng.normal(size=runs), rng.normal(size=(7, others)))
+        scores = score(rng.normal(size=runs), rng.normal(size=(7, others)))
         new = rng.normal(size=seeds).mean() + 0.7 * rng.normal(size=(7, seeds)).mean()
-        found = band(nulls, seeds=seeds, draws=400)
+        found = band(scores, seeds=seeds, draws=400)
         return found.low <= new <= found.high, found.high - found.low
 
     many, few = (np.array([inside(*sizes) for _ in range(2000)]).mean(0) for sizes in ((12, 3), (4, 4)))
