@@ -16,7 +16,7 @@ class DeadDirections(SingleMetric):
     """
 
     name = "dead_directions"
-    source = "this project; DESIGN, what makes a score trustworthy"
+    source = "this project"
     higher_is_better = False
     bounds = (0.0, np.inf)
     tolerance = 1.0

@@ -16,7 +16,7 @@ class Effect(SingleMetric):
     """
 
     name = "effect"
-    source = "this project; DESIGN, edit strength"
+    source = "this project"
     higher_is_better = True
     bounds = (0.0, np.inf)
     tolerance = 0.05

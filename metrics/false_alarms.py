@@ -22,7 +22,7 @@ class FalseAlarms(PairMetric):
 
     name = "false_alarms"
     reads_missing = True
-    source = "this project; DESIGN, the control GAN"
+    source = "this project"
     higher_is_better = False
     bounds = (0.0, math.inf)
     tolerance = 0.5

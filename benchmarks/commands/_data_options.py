@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+CACHE = Path(".training/images")
 
 
 def add_data(p: argparse.ArgumentParser) -> None:
@@ -18,7 +21,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
 def add_reading(p: argparse.ArgumentParser, crop_help: str) -> None:
     """How CelebA's images are cut, of which ``crop_help`` speaks, and where decoded images are kept."""
     p.add_argument("--crop", choices=("centre", "face"), default="centre", help=crop_help)
-    p.add_argument("--cache", type=Path, default=Path(".training/images"), metavar="DIR", help="decoded images")
+    p.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="decoded images")
 
 
 def refuse_unused(args: argparse.Namespace, what: str, **defaults: object) -> None:
@@ -26,6 +29,12 @@ def refuse_unused(args: argparse.Namespace, what: str, **defaults: object) -> No
     unused = [f"--{name.replace('_', '-')}" for name, default in defaults.items() if getattr(args, name) != default]
     if unused:
         raise ValueError(f"{what}: {' and '.join(unused)} would not be used here; leave such options out")
+
+
+def check_alone(what: str) -> None:
+    """ValueError under torchrun, for a training that does not share its batches: each process would do all of it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"{what} runs in one process; start it without torchrun")
 
 
 def check_range(option: str, value: float, least: float, most: float) -> None:

@@ -6,16 +6,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dirbench.benchmarks.commands._data_options import add_data, check_range, data_folder, refuse_unused
+from dirbench.benchmarks.commands._data_options import (
+    CACHE,
+    add_data,
+    check_alone,
+    check_range,
+    data_folder,
+    refuse_unused,
+)
 from dirbench.benchmarks.commands._options import SEEDS_BELOW
 from dirbench.benchmarks.data.sources import notes_as_sentences
 from dirbench.names import check_name
 
 GROUP = "zoos and oracles"
-HELP = "train an attribute oracle from nothing; under torchrun the processes share each batch"
+HELP = "train an attribute oracle from nothing; of image data, under torchrun the processes share each batch"
 EXAMPLES = ("scorer --out my-oracle", "folder --data pictures --network small --out my-oracle")
 _RENDERED = {"data": None, "resolution": None, "crop": "centre", "attributes": None, "name": None,
-             "network": "resnet50", "epochs": 10, "seed": 101, "readable_from": 0.0}
+             "network": "resnet50", "epochs": 10, "seed": 101, "readable_from": 0.0, "device": "cpu", "cache": CACHE}
 UNUSED: dict[str, dict[str, Any]] = {"scorer": _RENDERED, "teacher": _RENDERED,
                                      "celeba": {"attributes": None}, "folder": {"crop": "centre"}}
 """What a kind of oracle does not read, and the default that says that it was not asked for."""
@@ -55,8 +62,13 @@ def run(args: argparse.Namespace) -> int:
     device = usable_device(args.device)
     if data is not None:
         return _train_on(args, data, device)
-    print(train_oracle(args.oracle, args.out))
+    check_alone(command)
+    print(train_oracle(args.oracle, args.out, progress=_rounds))
     return 0
+
+
+def _rounds(done: int, total: int) -> None:
+    print(f"{done} of {total} rounds", flush=True)
 
 
 def _train_on(args: argparse.Namespace, path: Path, device: str) -> int:
@@ -71,7 +83,7 @@ def _train_on(args: argparse.Namespace, path: Path, device: str) -> int:
                 folder(path, resolution, args.attributes, args.cache))
         made = train_oracle_on(data, args.name or args.network, args.out, args.network, args.epochs, args.seed,
                                readable_from=args.readable_from, group=group, crop=args.crop,
-                               progress=lambda done, total: print(f"{done} of {total} rounds", flush=True))
+                               progress=_rounds)
         if group.leads:
             print(made)
     return 0

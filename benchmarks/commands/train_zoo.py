@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dirbench.benchmarks.commands._data_options import add_data, data_folder, refuse_unused
+from dirbench.benchmarks.commands._data_options import CACHE, add_data, check_alone, data_folder, refuse_unused
 from dirbench.benchmarks.commands._options import check_whole
 from dirbench.benchmarks.data.sources import notes_as_sentences
 from dirbench.names import did_you_mean
@@ -15,7 +15,8 @@ GROUP = "zoos and oracles"
 HELP = ("train a zoo's GANs from nothing, or go on where training stopped; under torchrun the processes share each "
         "batch")
 EXAMPLES = ("mini", "celeba --data celeba --resolution 64 --device cuda")
-UNUSED: dict[str, dict[str, Any]] = {"mini": {"data": None, "resolution": None, "crop": "centre"}, "celeba": {},
+UNUSED: dict[str, dict[str, Any]] = {"mini": {"data": None, "resolution": None, "crop": "centre", "cache": CACHE},
+                                     "celeba": {},
                                      "sngan": {"only": None, "workers": 1, "crop": "centre"}}
 """What the training of a zoo does not read, and the default that says that it was not asked for."""
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     check_whole(f"{command}: --workers", args.workers, 1)
     refuse_unused(args, command, **UNUSED[args.zoo])
     data = None if args.zoo == "mini" else data_folder(args, command)
+    if args.zoo == "sngan":
+        check_alone(command)
     from dirbench.benchmarks.config.device import usable_device
     from dirbench.benchmarks.data.subsets import SUBSETS
 

@@ -155,6 +155,9 @@ def load_generator(path_or_spec: Path | str | Mapping[str, Any], device: torch.d
     spec: dict[str, Any] = dict(path_or_spec) if isinstance(path_or_spec, Mapping) else {"checkpoint": path_or_spec}
     if "checkpoint" not in spec:
         raise CheckpointError(f"a generator needs the key checkpoint; got {', '.join(map(str, spec)) or 'nothing'}")
+    for key in ("checkpoint", "checkpoint_key", "family"):
+        if not isinstance(spec.get(key), str | Path | None):
+            raise CheckpointError(f"{key}: {spec[key]!r}, expected a text")
     checkpoint = read_checkpoint(at_home(spec.pop("checkpoint")), spec.pop("checkpoint_key", None))
     check_finite(checkpoint.state, checkpoint.path)
     generator = build(checkpoint, spec.pop("family", None), **(spec | overrides))

@@ -148,7 +148,8 @@ def train_zoo(only: Sequence[str] | None = None, images: int = MINI_IMAGES, out:
     else:
         _share_work(workers, arguments)
     if all(seen(name, folder) >= images for name in names) and (group is None or group.leads):
-        _say(f"weights and manifest: {export_zoo(Path(out), Path(out) / f'zoo_{zoo}', names, source)}")
+        finished = [name for name in SUBSETS if seen(name, folder) >= images]  # those of earlier calls, too
+        _say(f"weights and manifest: {export_zoo(Path(out), Path(out) / f'zoo_{zoo}', finished, source)}")
 
 
 def _share_work(workers: int, arguments: tuple) -> None:

@@ -238,3 +238,17 @@ def test_altered_weights_stop_the_run_before_it_starts(tmp_path, capsys):
     weights.unlink()
     assert main(args) == 2
     assert "missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [["train-oracle", "scorer", "--out", "o"],
+                                  ["train-zoo", "sngan", "--data", ".", "--out", "o"]])
+def test_a_training_in_one_process_is_not_started_by_many(args, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(args) == 2
+    assert "runs in one process; start it without torchrun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--device", "cuda"], ["--cache", "elsewhere"]])
+def test_what_rendered_oracles_do_not_use_is_refused(option, capsys):
+    assert main(["train-oracle", "scorer", "--out", "o", *option]) == 2
+    assert f"{option[0]} would not be used here" in capsys.readouterr().err

@@ -11,8 +11,10 @@ import torch
 from helpers import ROOT
 from torch import nn
 
+from dirbench.benchmarks.checkpoints import CheckpointError
 from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.contract.generators import CLAUSES, check_generator
+from dirbench.benchmarks.generators import families
 from dirbench.benchmarks.generators.external import External, SpecError
 from dirbench.benchmarks.generators.external_spec import load_any, load_external
 from dirbench.benchmarks.generators.planted import PlantedGenerator
@@ -255,3 +257,10 @@ def test_a_checkpoint_in_a_specification_starts_from_its_folder(tmp_path, monkey
     (tmp_path / "below" / "a.yaml").write_text("checkpoint: a.pt\n")
     monkeypatch.chdir(tmp_path)
     assert load_any("below/a.yaml").resolution == 32
+
+
+@pytest.mark.parametrize("spec, words", [({"checkpoint": 3}, "checkpoint: 3, expected a text"),
+                                         ({"checkpoint": "x.pt", "family": 3}, "family: 3, expected a text")])
+def test_a_number_is_no_file_and_no_family(spec, words):
+    with pytest.raises(CheckpointError, match=words):
+        families.load_generator(spec)
