@@ -229,7 +229,7 @@ def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
     demand(_gain(case, perfect, copied) >= -max(0.05 * max(gains), SAME), f"{said}: {WORDS[DUPLICATED]} scores better "
            f"than {WORDS[PERFECT]}; a method could win by repeating itself. If that must be so, say why in "
            "perfect_why_not")
-    return said
+    return said + ", as good as alike" * (_gain(case, perfect, copied) < 0)
 
 
 def _perfect_and_useless(case: MetricCase) -> tuple[float, dict[str, float]]:
