@@ -47,7 +47,7 @@ def _planned(lab: Lab, found: Discovery) -> int:
         return method.images()
     try:
         return method.images_on(*map(lab.generator, found.gans))
-    except (RuntimeError, ValueError):  # discovery will fail of the same, and say why in its own cell
+    except Exception:  # a stranger's code may raise anything; if discovery fails of the same, its own cell says why
         return method.images()
 
 
