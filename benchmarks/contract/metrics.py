@@ -221,7 +221,9 @@ def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
     perfect, useless = _perfect_and_useless(case)
     copied = case.value(DUPLICATED)
     gains = [_gain(case, perfect, value) for value in useless.values()]
-    if min(gains) < -SAME or max(gains) <= SAME:
+    if max(gains) <= SAME:
+        raise NotApplicable("a perfect answer scores no better than useless ones")
+    if min(gains) < -SAME:
         raise NotApplicable(AMBIGUOUS)
     if copied is None:
         raise NotApplicable(f"it has no score for {WORDS[DUPLICATED]}")

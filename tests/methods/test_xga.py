@@ -3,8 +3,8 @@
 
 import pytest
 import torch
+from helpers.loss_gain import gain
 from helpers.planted import PlantedExtractor, PlantedGenerator, PlantedOracle, planted_ratio
-from helpers.trained import gain
 from helpers.xga_toys import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
 from torch import nn
 from torch.testing import assert_close

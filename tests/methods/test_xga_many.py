@@ -7,8 +7,8 @@ import helpers
 import numpy as np
 import pytest
 import torch
+from helpers.loss_gain import gain
 from helpers.planted import PlantedExtractor, PlantedGenerator, PlantedOracle
-from helpers.trained import gain
 from helpers.xga_toys import GOLDEN, Projector, Toy, golden_models, golden_ratio, moves, rows_of, unit_rows
 from torch import nn
 from torch.testing import assert_close
