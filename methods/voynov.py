@@ -87,9 +87,9 @@ class Voynov(DirectionMethod):
         if self.columns == "orthonormal":
             self.check_k(dim)
         directions = COLUMNS[self.columns](self.n_directions, dim, context.rng(self.name, "start"))
-        judge = build_reconstructor(self.reconstructor, self.n_directions, generator.resolution,
-                                    context.rng(self.name, "reconstructor"))
-        model = nn.ModuleDict({"directions": directions, "reconstructor": judge}).to(generator.device)
+        reconstructor = build_reconstructor(self.reconstructor, self.n_directions, generator.resolution,
+                                            context.rng(self.name, "reconstructor"))
+        model = nn.ModuleDict({"directions": directions, "reconstructor": reconstructor}).to(generator.device)
 
         def loss_at(step: int) -> Tensor:
             with torch.no_grad():
@@ -97,21 +97,21 @@ class Voynov(DirectionMethod):
             rng = context.rng(self.name, "shifts", step)
             index = torch.randint(self.n_directions, (self.batch,), generator=rng).to(latents.device)
             shifts = spread_shifts(torch.rand(self.batch, generator=rng), self.max_shift, self.min_shift)
-            return self.loss(generator, directions.rows(), judge, latents, index, shifts.to(latents), space,
+            return self.loss(generator, directions.rows(), reconstructor, latents, index, shifts.to(latents), space,
                              context.chunk)
 
         with frozen(generator):
             losses = train(model, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
                            key=lambda: f"{self} seed={context.seed} generator={generator.fingerprint()}",
                            likely="the generator's images overflowed (half precision?), or lr is too high")
-        return directions.directions(space, {"reconstructor": type(judge).__name__, **loss_notes(losses)})
+        return directions.directions(space, {"reconstructor": type(reconstructor).__name__, **loss_notes(losses)})
 
-    def loss(self, generator: Generator, rows: Tensor, judge: Reconstructor, latents: Tensor, index: Tensor,
+    def loss(self, generator: Generator, rows: Tensor, reconstructor: Reconstructor, latents: Tensor, index: Tensor,
              shifts: Tensor, space: str, chunk: int) -> Tensor:
         """Eq. 1 on latents [N, D], each moved by its own ``shifts`` [N] along ``rows[index]``; 2 N images."""
         with torch.no_grad():
             originals = torch.cat([generator.synthesize(part, space) for part in latents.split(chunk)])
         edited = latents + shifts[:, None] * rows[index]
         edits = torch.cat([generator.synthesize(part, space) for part in edited.split(chunk)])
-        logits, predicted = judge(originals, edits)
+        logits, predicted = reconstructor(originals, edits)
         return reconstruction_loss(logits, predicted, index, shifts, self.shift_weight)

@@ -76,7 +76,7 @@ class _Baseline(DirectionMethod):
         dim = generator.dim(space)
         self.check_k(dim)
         vectors = GlobalModel(self.n_directions, dim, context.rng(self.name, "start"))
-        model = nn.ModuleDict({"directions": vectors, **self.judges(context)}).to(generator.device)
+        model = nn.ModuleDict({"directions": vectors, **self.networks(context)}).to(generator.device)
         self.orthonormalise(vectors)
 
         def loss_at(step: int) -> Tensor:
@@ -98,7 +98,7 @@ class _Baseline(DirectionMethod):
                            likely="the generator's images overflowed (half precision?)")
         return vectors.directions(space, loss_notes(losses))
 
-    def judges(self, context: Context) -> dict[str, nn.Module]:
+    def networks(self, context: Context) -> dict[str, nn.Module]:
         """Networks that the loss needs beside the vectors."""
         return {}
 
@@ -204,7 +204,7 @@ class VoynovXGARelease(_Baseline):
     head_lr: float = 1e-2
     shift_weight: float = 0.25
 
-    def judges(self, context: Context) -> dict[str, nn.Module]:
+    def networks(self, context: Context) -> dict[str, nn.Module]:
         network = ResNet18(self.n_directions, context.rng(self.name, "network")).eval().requires_grad_(False)
         network.logits.requires_grad_(True)
         network.shift.requires_grad_(True)

@@ -118,7 +118,7 @@ def test_more_drawn_than_there_are_means_all():
 
 def test_voynov_trains_the_heads_and_leaves_the_network():
     method = VoynovXGARelease(n_directions=4)
-    network = method.judges(Context())["network"]
+    network = method.networks(Context())["network"]
     model = nn.ModuleDict({"directions": GlobalModel(4, 32, torch.Generator()), "network": network})
     trained = {p for part in method.groups(model) for p in part["params"]}
     heads = {*network.logits.parameters(), *network.shift.parameters()}

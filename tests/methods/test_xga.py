@@ -102,7 +102,7 @@ def planted():
 
 
 @pytest.fixture(scope="module")
-def judges():
+def lent():
     return {"extractor": PlantedExtractor(),
             "density_ratio": planted_ratio((0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 6, 7))}
 
@@ -124,7 +124,7 @@ class Watched(Embedding):
 
 
 @pytest.mark.parametrize("cls, images, batches", [(XGA, 68, [24, 24, 10, 10]), (XGARelease, 46, [24, 2, 10, 10])])
-def test_a_step_uses_every_image_that_it_makes(planted, judges, cls, images, batches):
+def test_a_step_uses_every_image_that_it_makes(planted, lent, cls, images, batches):
     """The release throws 22 away, which are not made here."""
     method, watched = cls(n_steps=1), PlantedExtractor()
     watched.features_seen, watched.wants_gradient = [], []
@@ -132,7 +132,7 @@ def test_a_step_uses_every_image_that_it_makes(planted, judges, cls, images, bat
     latents = [g.sample(method.batch, torch.Generator().manual_seed(s)) for s, g in enumerate(planted)]
     with count_images(*planted) as count:
         loss, _ = method.loss(models, latents, [0, 4, 7, 12, 15], Watched(planted, ["w", "w"], watched, 64),
-                              {(0, 1): judges["density_ratio"]})
+                              {(0, 1): lent["density_ratio"]})
     loss.backward()
     assert count.images == method.images() == images
     assert [len(f) for f in watched.features_seen] == batches  # originals and still ones, then moved ones
@@ -141,22 +141,22 @@ def test_a_step_uses_every_image_that_it_makes(planted, judges, cls, images, bat
 
 
 @pytest.mark.parametrize("per_step, n_common", [(3, 4), (None, 4), (6, 6), (3, 0)])
-def test_only_drawn_directions_get_a_gradient(planted, judges, per_step, n_common):
+def test_only_drawn_directions_get_a_gradient(planted, lent, per_step, n_common):
     method = tiny(per_step=per_step, n_common=n_common)
     models = [LinearModel(6, 32, torch.Generator().manual_seed(s)) for s in range(2)]
     latents = [g.sample(2, torch.Generator().manual_seed(s)) for s, g in enumerate(planted)]
     drawn = draw(6, per_step, Context().rng("any"))
     assert drawn == sorted(set(drawn)) and len(drawn) == (per_step or 6)
-    embed = Embedding(planted, ["w", "w"], judges["extractor"], 64)
-    method.loss(models, latents, drawn, embed, {(0, 1): judges["density_ratio"]})[0].backward()
+    embed = Embedding(planted, ["w", "w"], lent["extractor"], 64)
+    method.loss(models, latents, drawn, embed, {(0, 1): lent["density_ratio"]})[0].backward()
     for model in models:
         for part in (model.weight, model.bias):
             assert [k for k, p in enumerate(part) if p.grad is not None and p.grad.abs().max() > 0] == drawn
             assert all(part[k].grad is None for k in range(6) if k not in drawn)
 
 
-def test_directions_never_drawn_stay_as_they_were(planted, judges):
-    method, context = tiny(n_steps=1), Context(**judges)
+def test_directions_never_drawn_stay_as_they_were(planted, lent):
+    method, context = tiny(n_steps=1), Context(**lent)
     found = method.discover_pair(*planted, context)
     drawn = draw(6, 3, context.rng("xga", "drawn", 0))
     for side, directions in enumerate(found):
@@ -165,9 +165,9 @@ def test_directions_never_drawn_stay_as_they_were(planted, judges):
         assert [k for k in range(6) if change[k] > 0] == drawn
 
 
-def test_an_interrupted_run_continues_to_the_identical_answer(planted, judges, tmp_path, monkeypatch):
+def test_an_interrupted_run_continues_to_the_identical_answer(planted, lent, tmp_path, monkeypatch):
     method, path = tiny(), tmp_path / "c.pt"
-    whole = method.discover_pair(*planted, Context(**judges))
+    whole = method.discover_pair(*planted, Context(**lent))
     monkeypatch.setattr(_training, "SAVE_SECONDS", 0)
 
     def interrupt(done, total):
@@ -175,29 +175,29 @@ def test_an_interrupted_run_continues_to_the_identical_answer(planted, judges, t
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        method.discover_pair(*planted, Context(**judges, checkpoint=path, progress=interrupt))
+        method.discover_pair(*planted, Context(**lent, checkpoint=path, progress=interrupt))
     seen = []
     found = method.discover_pair(*planted, Context(
-        **judges, checkpoint=path, progress=lambda done, total: seen.append(done)))
+        **lent, checkpoint=path, progress=lambda done, total: seen.append(done)))
     assert seen == [4, 5, 6] and torch.equal(moves(found), moves(whole)) and found[0].notes == whole[0].notes
 
 
-def test_the_loss_falls(planted, judges):
+def test_the_loss_falls(planted, lent):
     method = tiny(n_steps=60, per_step=None, lr=0.01)
-    assert gain(method, lambda m, s: m.discover_pair(*planted, Context(seed=s, **judges))[0]) > 0.05  # 0.22 to 0.67
+    assert gain(method, lambda m, s: m.discover_pair(*planted, Context(seed=s, **lent))[0]) > 0.05  # 0.22 to 0.67
 
 
-def test_common_directions_correspond_and_unique_ones_leave_the_other_distribution(planted, judges):
+def test_common_directions_correspond_and_unique_ones_leave_the_other_distribution(planted, lent):
     settings = {"n_directions": 6, "n_common": 4, "n_steps": 60, "per_step": None, "lr": 0.05, "milestones": ()}
-    found = XGA(**settings).discover_pair(*planted, Context(**judges))
+    found = XGA(**settings).discover_pair(*planted, Context(**lent))
     oracle, changes, scores = PlantedOracle(tuple(range(8))), [], []
     for side, (directions, gan) in enumerate(zip(found, planted)):
         latents = gan.sample(32, torch.Generator().manual_seed(1))
         images = gan.synthesize(directions.shift_all(latents, 3.0))
         before = oracle.logits(gan.synthesize(latents)).mean(0)
         changes.append(oracle.logits(images).unflatten(0, (6, 32)).mean(1) - before)
-        features = nn.functional.normalize(judges["extractor"].features(images), dim=1)
-        scores.append(judges["density_ratio"].scores(features)[:, 1 - side].unflatten(0, (6, 32)).mean(1))
+        features = nn.functional.normalize(lent["extractor"].features(images), dim=1)
+        scores.append(lent["density_ratio"].scores(features)[:, 1 - side].unflatten(0, (6, 32)).mean(1))
     alike = nn.functional.cosine_similarity(changes[0][:4, None], changes[1][None, :4], dim=2)
     others = alike[~torch.eye(4, dtype=torch.bool)]
     assert alike.diagonal().mean() > others.mean() + 0.5  # over seeds 0.95 +- 0.065
@@ -205,23 +205,23 @@ def test_common_directions_correspond_and_unique_ones_leave_the_other_distributi
     assert min(gaps) > 1.2  # over 24 of 12 seeds 1.74 +- 0.08; two clusters without spread have 1.94, no order 0
 
 
-def test_without_uniqueness_no_density_ratio_is_needed(planted, judges):
-    extractor = judges["extractor"]
+def test_without_uniqueness_no_density_ratio_is_needed(planted, lent):
+    extractor = lent["extractor"]
     assert tiny(unique_weight=0).needs == METHODS.build("xga", {"unique_weight": 0}).needs == ("extractor",)
     assert XGA().needs == XGA.needs == ("extractor", "density_ratio")
     tiny(unique_weight=0).discover_pair(*planted, Context(extractor=extractor))
     with pytest.raises(ValueError, match="xga needs a context with density_ratio"):
         tiny().discover_pair(*planted, Context(extractor=extractor))
     with pytest.raises(ValueError, match="ratio_loss='log', but the density ratio was trained with 'kliep'"):
-        tiny(ratio_loss="log").discover_pair(*planted, Context(**judges))
+        tiny(ratio_loss="log").discover_pair(*planted, Context(**lent))
 
 
-def test_generators_may_differ_in_size(planted, judges):
+def test_generators_may_differ_in_size(planted, lent):
     class Small(PlantedGenerator):
         def synthesize(self, latent, space=None):
             return super().synthesize(latent, space)[..., ::2, ::2]
 
-    reference, client = tiny().discover_pair(planted[0], Small(space="z", seed=2), Context(**judges))
+    reference, client = tiny().discover_pair(planted[0], Small(space="z", seed=2), Context(**lent))
     assert (reference.space, client.space) == ("w", "z")
 
 
