@@ -66,7 +66,7 @@ class Contrast:
         """
         return _OfEdits.apply(self, units, *edited)
 
-    def of_products(self, similar: Tensor, largest: float | Tensor) -> tuple[Tensor, Tensor]:
+    def losses(self, similar: Tensor, largest: float | Tensor) -> tuple[Tensor, Tensor]:
         """-log(pos / neg) of each row, and what times x is the loss' gradient of x, of all products x x^T.
 
         Args:
@@ -110,7 +110,7 @@ class _OfRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, contrast: Contrast, features: Tensor) -> tuple[Tensor, Tensor]:
         similar = features @ features.T
-        losses, gradient = contrast.of_products(similar, similar.diagonal().max())
+        losses, gradient = contrast.losses(similar, similar.diagonal().max())
         ctx.save_for_backward(gradient, features)
         accuracy = (losses < 0).to(losses).mean()
         ctx.mark_non_differentiable(accuracy)
@@ -145,7 +145,7 @@ class _OfEdits(torch.autograd.Function):
         scale = products.diagonal().rsqrt()
         scale.masked_fill_(scale * sizes > 0.25 / torch.finfo(sizes.dtype).eps, math.nan)
         scales = scale * scale[:, None]
-        losses, to_c = contrast.of_products(products * scales, largest=1.0)
+        losses, to_c = contrast.losses(products * scales, largest=1.0)
 
         # What times c and u is the gradient of e: that of c by its cosines and by its length, and then by way of |e|.
         to_c *= scales

@@ -75,8 +75,8 @@ class RCA(GeneratorMetric):
         [n, K], how far it went and was thought to go, in units of alpha."""
         generator, context, k = inputs.generator, inputs.context, len(inputs.directions)
         device, space = generator.device, inputs.directions.space
-        start = context.rng(self.name, "start")
-        reconstructor = build_reconstructor(self.reconstructor, k, generator.resolution, start).to(device)
+        network = build_reconstructor(self.reconstructor, k, generator.resolution, context.rng(self.name, "start"))
+        network = network.to(device)
 
         def images(latents: Tensor) -> Tensor:
             with torch.no_grad():
@@ -92,23 +92,23 @@ class RCA(GeneratorMetric):
             with torch.no_grad():
                 latents = generator.sample(self.batch, context.rng(self.name, "latents", step), space).float()
                 moved = edited(inputs.directions, latents, index, strength)
-            logits, predicted = reconstructor(images(latents), images(moved))
+            logits, predicted = network(images(latents), images(moved))
             return reconstruction_loss(logits, predicted, index.to(device), strength.to(device), self.shift_weight)
 
         with frozen(generator):
-            train(reconstructor, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
+            train(network, loss_at, context, name=self.name, n_steps=self.n_steps, lr=self.lr,
                   key=lambda: f"{self} alpha={inputs.alpha} seed={context.seed} generator={generator.fingerprint()}",
                   likely="the generator's images overflowed (half precision?)")
             named, guessed = [], []
             shift = shifts(len(inputs.latents) * k, context.rng(self.name, "test")).view(-1, k)
-            with frozen(reconstructor), torch.no_grad():
+            with frozen(network), torch.no_grad():
                 for rows in torch.arange(len(inputs.latents)).split(context.chunk):
                     latents = inputs.latents[rows.to(inputs.latents.device)].to(device)
                     before = images(latents)
                     for i in range(k):
                         index = torch.full((len(rows),), i)
                         after = images(edited(inputs.directions, latents, index, inputs.alpha * shift[rows, i]))
-                        logits, predicted = reconstructor(before, after)
+                        logits, predicted = network(before, after)
                         named.append(logits.argmax(dim=1).cpu())
                         guessed.append(predicted.cpu() / inputs.alpha)
         return {"named": _rows(named, k).astype(np.int16), "shift": shift.numpy(), "guessed": _rows(guessed, k)}

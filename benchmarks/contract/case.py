@@ -27,9 +27,8 @@ K = 6
 FEW_STEPS = 8  # of a training, where how well it ends does not matter
 FACTORS = (0, 1, 2, 3, 4, 5)
 CLIENT_FACTORS = (0, 1, 2, 3, 6, 7)  # four in common with the reference
-NETWORKS = {"extractor": functools.cache(PlantedExtractor), "teacher": functools.cache(lambda: PlantedOracle(FACTORS)),
-            "density_ratio": functools.cache(lambda: planted_ratio(FACTORS, CLIENT_FACTORS))}
-"""What a context can hold for a method that needs it, made when first asked for."""
+LENT = {"extractor": functools.cache(PlantedExtractor), "teacher": functools.cache(lambda: PlantedOracle(FACTORS)),
+        "density_ratio": functools.cache(lambda: planted_ratio(FACTORS, CLIENT_FACTORS))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Case:
         """Directions of each generator. Raises Fault if the answer is something else."""
         gans = self.gans() if gans is None else gans
         method = self.cls(**{**self.params, **(params or {})})
-        needed = {name: NETWORKS[name]() for name in method.needs if name in NETWORKS}
+        needed = {name: LENT[name]() for name in method.needs if name in LENT}
         given = Context(**{"seed": seed, **needed, **context})
         if self.cls.paired:
             reference, client = gans

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from dirbench.benchmarks.contract import learning
-from dirbench.benchmarks.contract.case import NETWORKS, Case, gap, moves
+from dirbench.benchmarks.contract.case import LENT, Case, gap, moves
 from dirbench.benchmarks.contract.random_sources import kept_random_state, random_state, seed_all
 from dirbench.benchmarks.contract.report import Fault, Finding, LeftOut, demand, run_checks
 from dirbench.benchmarks.generators.planted import DIM, PlantedGenerator
@@ -41,8 +41,8 @@ def says_what_it_is(case: Case) -> None:
     demand(dataclasses.is_dataclass(cls) and cast(Any, cls).__dataclass_params__.frozen, "decorate the class with "
            "@dataclass(frozen=True): its fields are its hyperparameters, and part of cache keys and captions")
     demand(cls.source or not case.ours, "say in `source` which paper, section and year it comes from")
-    unknown = set(cls.needs) - set(NETWORKS)
-    demand(not unknown, f"needs = {cls.needs}: {sorted(unknown)} is not among {', '.join(NETWORKS)}")
+    unknown = set(cls.needs) - set(LENT)
+    demand(not unknown, f"needs = {cls.needs}: {sorted(unknown)} is not among {', '.join(LENT)}")
     demand(cls.beats_random_by is not None or cls.why_not or not case.ours, "say beats_random_by (by how much it "
            "recovers known factors better than random directions, 0 to 1), or in `why_not` why it does not")
     method = cls()
@@ -180,7 +180,7 @@ def leaves_networks_alone(case: Case) -> None:
         gan.mean.requires_grad_(True)
         gan.own_rng = torch.Generator().manual_seed(3)
     networks: list[tuple[str, torch.nn.Module]] = [("the generator", gan) for gan in gans]
-    networks += [(f"the {name}", make()) for name, make in NETWORKS.items() if name in case.cls.needs]
+    networks += [(f"the {name}", lent()) for name, lent in LENT.items() if name in case.cls.needs]
     before = [_state(net) for _, net in networks]
     case.discover(gans)
     for (who, net), old in zip(networks, before):

@@ -27,7 +27,7 @@ from dirbench.methods.xga_single import XGASingle
 from dirbench.oracles.networks.reconstructors import ResNet18, build_reconstructor
 
 Look = Callable[[Generator, Tensor], Tensor]
-Read = Callable[[Tensor, Tensor], Sequence[Tensor]]  # images without and with gradient to what a loss would be of
+Reader = Callable[[Tensor, Tensor], Sequence[Tensor]]  # images without and with gradient to what a loss would be of
 
 
 def _image(generator: Generator, latents: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Floor:
 
     Args:
         plain, moved: images of each generator without and with gradient.
-        look: generator and latents to images, or to activations. read: what looks at them.
+        look: generator and latents to images, or to activations. reader: what looks at them.
         steps: of a round, timed as one: a few, as one alone scatters, or as many as share what is made at once.
     """
 
@@ -54,14 +54,14 @@ class Floor:
     plain: int
     moved: int
     look: Look = _image
-    read: Read = _nothing
+    reader: Reader = _nothing
     steps: int = 3
 
     def __call__(self) -> None:
         with torch.no_grad():
             plain = self._images(self._rows(self.plain)) if self.plain else torch.empty(0)
         moved = self._images(self._rows(self.moved).requires_grad_())
-        out = self.read(plain, moved)
+        out = self.reader(plain, moved)
         torch.autograd.backward(out, [torch.full_like(x, 1e-3) for x in out])
 
     def _rows(self, n: int) -> Tensor:
@@ -81,12 +81,12 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Floor | None:
         still = method.n_directions - moved
         # the release uses only the reference's images of the directions that a step does not move
         plain = method.batch * (1 + (still / 2 if isinstance(method, XGARelease) else still))
-        return Floor(gans, setup.latents(64), chunk, round(plain), method.batch * moved, read=_features(setup))
+        return Floor(gans, setup.latents(64), chunk, round(plain), method.batch * moved, reader=_features(setup))
     batch = getattr(method, "batch", 0)
     if isinstance(method, Voynov):
-        reconstructor = build_reconstructor(method.reconstructor, method.n_directions, one[0].resolution,
-                                            torch.Generator().manual_seed(0))
-        return Floor(one, setup.latents(batch), chunk, batch, batch, read=reconstructor)
+        reader = build_reconstructor(method.reconstructor, method.n_directions, one[0].resolution,
+                                    torch.Generator().manual_seed(0))
+        return Floor(one, setup.latents(batch), chunk, batch, batch, reader=reader)
     if isinstance(method, LatentCLR):
         layer = method.layer if isinstance(method.layer, str) else one[0].layer_names[method.layer]
         side = one[0].activations(setup.latents(1), layer).shape[-1]
@@ -97,40 +97,40 @@ def floor(method: DirectionMethod | PairedMethod, setup: Setup) -> Floor | None:
         moved = method.per_sample // method.probes * method.probes  # OroJaR's images at w = 0 need no gradient
         return Floor(one, setup.latents(batch), chunk, batch * (method.per_sample - moved), batch * moved)
     if isinstance(method, FeatureContrast) and method.variant == "binary":
-        return Floor(one, setup.latents(batch), chunk, batch, 3 * batch // 2, read=_maps(setup))
+        return Floor(one, setup.latents(batch), chunk, batch, 3 * batch // 2, reader=_maps(setup))
     if isinstance(method, HessianXGARelease):
         return Floor(one, setup.latents(batch), chunk, batch, 2 * batch * method.n_drawn)
     if isinstance(method, JacobianXGARelease):
         return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_drawn)
     if isinstance(method, VoynovXGARelease):
-        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_drawn, read=_frozen_resnet(method))
+        return Floor(one, setup.latents(batch), chunk, batch, batch * method.n_drawn, reader=_frozen_resnet(method))
     return None
 
 
-def _features(setup: Setup) -> Read:
+def _features(setup: Setup) -> Reader:
     """The extractor's features of all images."""
     return _seen_by(lambda part: [setup.extractor.features(part)], setup.sizes.chunk)
 
 
-def _maps(setup: Setup) -> Read:
+def _maps(setup: Setup) -> Reader:
     """The extractor's maps of all images."""
     return _seen_by(setup.extractor.maps, setup.sizes.chunk)
 
 
-def _seen_by(look: Callable[[Tensor], Sequence[Tensor]], chunk: int) -> Read:
+def _seen_by(look: Callable[[Tensor], Sequence[Tensor]], chunk: int) -> Reader:
     """``look`` at all images, as many at a time as are synthesised; without gradient at the plain ones."""
-    def read(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+    def reader(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
         with torch.no_grad():
             for part in plain.split(chunk):
                 look(part)
         return [seen for part in moved.split(chunk) for seen in look(part)]
-    return read
+    return reader
 
 
-def _frozen_resnet(method: VoynovXGARelease) -> Read:
+def _frozen_resnet(method: VoynovXGARelease) -> Reader:
     network = ResNet18(method.n_directions, torch.Generator().manual_seed(0)).eval().requires_grad_(False)
 
-    def read(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
+    def reader(plain: Tensor, moved: Tensor) -> Sequence[Tensor]:
         pairs = torch.cat((plain.repeat(method.n_drawn, 1, 1, 1), moved), dim=1)
         return (F.normalize(network.features(pairs), dim=1),)
-    return read
+    return reader
