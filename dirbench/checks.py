@@ -1,4 +1,7 @@
-"""What a class must say of itself to be registered: sentences for what is wrong with it, before anything is run."""
+"""What a class must say of itself to be registered: sentences for what is wrong with it, before anything is run.
+
+At the end: how a class, its file and its line are called in messages.
+"""
 
 from __future__ import annotations
 

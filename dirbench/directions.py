@@ -119,6 +119,15 @@ class Directions(ABC):
         return _KINDS[meta["kind"]].from_tensors(tensors, meta["space"], scales, json.loads(meta["notes"]))
 
 
+def _scales(scales: Tensor | None, k: int) -> Tensor:
+    """``scales`` [k], ones where there are none. Raises ValueError for another number of them."""
+    if scales is None:
+        return torch.ones(k)
+    if scales.shape != (k,):
+        raise ValueError(f"{k} directions have scales {list(scales.shape)}, expected [{k}]: one number each")
+    return scales
+
+
 class Vectors(Directions):
     """Global directions: one unit vector each, added to the latent, or to chosen rows of w+ only.
 
@@ -138,11 +147,13 @@ class Vectors(Directions):
 
     def __init__(self, vectors: Tensor, space: str, scales: Tensor | None = None, notes: dict | None = None,
                  layers: tuple[int, ...] | None = None, n_layers: int = 0) -> None:
-        super().__init__(space, torch.ones(len(vectors)) if scales is None else scales, notes)
+        super().__init__(space, _scales(scales, len(vectors)), notes)
         norms = vectors.norm(dim=1)
         if not (torch.isfinite(vectors).all() and (norms > 0).all()):
             raise ValueError(f"directions must be finite and non-zero; their norms are {norms.tolist()}")
         self.vectors = F.normalize(vectors.double(), dim=1).float()
+        if layers is not None and not n_layers:
+            raise ValueError(f"directions of the layers {list(layers)} need n_layers, how many rows a w+ has")
         self.layers, self.n_layers = layers, n_layers
 
     def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
@@ -186,7 +197,7 @@ class Conditional(Directions):
 
     def __init__(self, weight: Tensor, bias: Tensor, space: str, scales: Tensor | None = None,
                  notes: dict | None = None) -> None:
-        super().__init__(space, torch.ones(len(weight)) if scales is None else scales, notes)
+        super().__init__(space, _scales(scales, len(weight)), notes)
         self.weight, self.bias = weight, bias
 
     def moves(self, latent: Tensor, ks: Tensor) -> Tensor:
@@ -219,7 +230,7 @@ class Mlp(Directions):
 
     def __init__(self, weights: list[Tensor], biases: list[Tensor], space: str, scales: Tensor | None = None,
                  notes: dict | None = None) -> None:
-        super().__init__(space, torch.ones(len(weights[0])) if scales is None else scales, notes)
+        super().__init__(space, _scales(scales, len(weights[0])), notes)
         if len(biases) != len(weights) - 1:
             raise ValueError(f"an mlp of {len(weights)} layers has a bias in all but the last, got {len(biases)}")
         self.weights, self.biases = list(weights), list(biases)
@@ -263,7 +274,7 @@ class Layerwise(Directions):
 
     def __init__(self, vectors: Tensor, attention: Tensor, space: str, scales: Tensor | None = None,
                  notes: dict | None = None) -> None:
-        super().__init__(space, torch.ones(len(vectors)) if scales is None else scales, notes)
+        super().__init__(space, _scales(scales, len(vectors)), notes)
         norms, peaks = vectors.norm(dim=1), attention.amax(dim=1)
         if not (torch.isfinite(vectors).all() and (norms > 0).all() and torch.isfinite(attention).all()
                 and (attention >= 0).all() and (peaks > 0).all()):

@@ -70,14 +70,15 @@ class _Method:
     Class attributes (say them in a subclass):
         name: as in suites and tables.
         source: paper, section, year.
-        space: the latent space it searches, or None for the generator's own.
         needs: which fields of the context it reads ("extractor", "teacher", "density_ratio").
         deterministic: True where no random draw enters (one seed is enough).
         core: whether suites that say ``methods: core`` run it; False for what only ``--methods all`` should cost.
-        beats_random_by: margin in planted recovery that the contract test asks for, or None with ``why_not``.
+        beats_random_by: by how much it recovers planted factors better than random directions, as ``check-method``
+            then asks of it; or None, and ``why_not`` says why there is no such margin.
         objective_why_not: why its own loss need not fall in training, for the few where that is so.
         role: what tables and figures take it for: "method"; "baseline", which the others are compared with; or
             "ceiling", which is given what the others have to find.
+        test_params: hyperparameters that make ``check-method`` quick.
     """
 
     name: ClassVar[str] = ""

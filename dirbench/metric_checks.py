@@ -19,7 +19,8 @@ from dirbench.checks import (
 
 KINDS = ("single", "pair", "generator")
 SHARED = ("name", "source", "higher_is_better", "bounds", "reads_missing", "needs", "protocols", "ordered",
-          "tolerance", "paper_table", "also_headline", "on_control", "level_of", "perfect_why_not", "test_params")
+          "tolerance", "paper_table", "also_headline", "on_control", "level_of", "perfect_why_not", "test_params",
+          "asks_for_missing", "live_only", "min_live")  # the last three: of pair metrics and of single metrics
 
 
 def metric_faults(cls: Any) -> list[str]:

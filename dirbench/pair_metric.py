@@ -136,11 +136,6 @@ class PairMetric(Metric):
         reference, client = inputs.reduced[form]
         return PairCase(how, reference, client, inputs.n_common, names, asked, n, inputs.seed)
 
-    def point(self, case: PairCase) -> float:
-        """The score alone."""
-        found, _, means = self._decide(case)
-        return float(self.values(*means, found, case)[0])
-
     def compute(self, inputs: PairInputs, protocol: str, resamples: int = RESAMPLES) -> Score:
         case = self.prepare(inputs, protocol, keep_samples=resamples > 0)
         found, fixed, means = self._decide(case)

@@ -16,7 +16,7 @@ from dirbench.scores import MetricError
 
 
 def pairs_of_runs(reference: Sequence[Responses], client: Sequence[Responses],
-               template: PairInputs) -> list[list[PairInputs]]:
+                  template: PairInputs) -> list[list[PairInputs]]:
     """Each random run of the reference against each of the client, for ``scores_of_pairs`` of one metric after another.
 
     Args:

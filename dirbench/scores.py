@@ -29,7 +29,7 @@ def score_faults(metric: Metric, score: Any) -> list[str]:
     try:
         value, low, high = (float(x) for x in (score.value, score.ci_low, score.ci_high))
         n = int(score.n)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         return [f"value, ci_low, ci_high and n of a Score are numbers: {error}"]
     if not math.isfinite(value):
         return [f"the value is {value}: raise Inapplicable with the reason where the score does not exist"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -68,7 +70,7 @@ class Traversals:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in ("frames", "strengths", "latents")})
-        except (OSError, KeyError, TypeError, EOFError) as error:
+        except (OSError, KeyError, TypeError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{path}: not a readable file of traversals ({error})") from error
 
 

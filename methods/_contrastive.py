@@ -24,12 +24,6 @@ def divergences(edited: Tensor, originals: Tensor) -> Tensor:
     return (change / change.norm(dim=2, keepdim=True)).flatten(0, 1)
 
 
-def cross_gan_loss(feats1: Tensor, feats2: Tensor, n: int, overlap: Tensor, other_weight: float = 0.1,
-                   temperature: float = 0.5) -> tuple[Tensor, Tensor]:
-    """(loss, accuracy) of the divergence features of two generators' directions: ``many_gan_loss`` of the two."""
-    return many_gan_loss((feats1, feats2), n, overlap, other_weight, temperature)
-
-
 def many_gan_loss(feats: Sequence[Tensor], n: int, overlap: Tensor, other_weight: float = 0.1,
                   temperature: float = 0.5) -> tuple[Tensor, Tensor]:
     """(loss, accuracy) of the divergence features of one or more generators' directions (xGA, CVPR 2023, eq. 3).
@@ -55,10 +49,10 @@ def many_gan_loss(feats: Sequence[Tensor], n: int, overlap: Tensor, other_weight
     shapes = [tuple(f.shape) for f in feats]
     batch = shapes[0][0] // max(n, 1)
     if len(set(shapes)) != 1 or batch * n != shapes[0][0] or overlap.shape != (n,) or n < 2:
-        raise ValueError(f"cross_gan_loss: expected features [n * B, F], alike for all generators, and overlap [n] "
+        raise ValueError(f"many_gan_loss: expected features [n * B, F], alike for all generators, and overlap [n] "
                          f"with n >= 2, got n={n}, {', '.join(map(str, shapes))} and {tuple(overlap.shape)}")
     if batch < 1 or (batch == 1 and (len(feats) == 1 or not overlap.any())):
-        raise ValueError(f"cross_gan_loss: {batch} rows a direction and nothing in common: no pair of one class")
+        raise ValueError(f"many_gan_loss: {batch} rows a direction and nothing in common: no pair of one class")
     features = torch.cat(list(feats))
     own = torch.arange(n, device=features.device)
     classes = torch.cat([torch.where(overlap.to(own.device), own, own + g * n) for g in range(len(feats))])

@@ -47,7 +47,8 @@ class InterFaceGAN(DirectionMethod):
         n_samples: latents to synthesise and score.
         space: "z", "w", or None for the generator's own.
         layers: rows of w+ that an edit moves ("all", one, or several); for boundaries in w.
-        selection: share of the sample taken at each end if below 1, else a number of latents; at most half the sample.
+        selection: share of the sample taken at each end if below 1, else a number of latents, 2 or more (one at least
+            validates); at most half the sample.
         min_selected: at least so many where ``selection`` is a share.
         train_share: of the selected; the others validate.
         n_conditions: how many attributes each is conditioned on; 0 for plain boundaries, "all" for every one that
@@ -74,9 +75,9 @@ class InterFaceGAN(DirectionMethod):
     min_left: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (0 < self.train_share < 1 and (0 < self.selection <= 0.5 or self.selection >= 1)):
+        if not (0 < self.train_share < 1 and (0 < self.selection <= 0.5 or self.selection >= 2)):
             raise ValueError(f"interfacegan: train_share={self.train_share} must lie between 0 and 1, and "
-                             f"selection={self.selection} between 0 and 0.5 (a share) or from 1 on (a number)")
+                             f"selection={self.selection} between 0 and 0.5 (a share) or from 2 on (a number)")
         if self.n_conditions != "all" and (isinstance(self.n_conditions, str) or self.n_conditions < 0):
             raise ValueError(f'interfacegan: n_conditions={self.n_conditions!r}, expected 0 or more, or "all"')
         if not 0 <= self.min_left <= 1:

@@ -46,7 +46,8 @@ class XGA(PairedMethod):
         unique_weight: the paper's lambda_b, of the density ratios (the release's default is 0, its scripts say 1;
             table 3 has 0, 0.1, 0.2, 0.5, 1 and 5); with 0 no density ratio is needed.
         ratio_loss: what the density ratios are trained with: ``"kliep"``; ``"log"``, the log-loss of appendix A.1; or
-            ``"log_release"``, the log-loss with its release's sign (``oracles.networks.density_ratio.ratio_loss``).
+            ``"log_release"``, the log-loss with its release's sign (see
+            ``dirbench.oracles.networks.density_ratio.ratio_loss``).
         per_step: directions with gradient in each step; None for all.
         milestones: fractions of the run at which the learning rate drops to a fifth.
     """

@@ -29,9 +29,9 @@ class AttributeRecovery(PairMetric):
 
     For each missing attribute s in S the largest, over the reference's unique directions k, of 1 / rank of s
     in |d[k]|; the mean over S. As published, S is what the client's subset excludes by name; headline, what
-    varies in the reference's data and not in the client's. Without S there is no score. Chance:
-    ``statistics.recovery_chance``. Beside it in the details: ``specificity``, the same over attributes that
-    are not missing.
+    varies in the reference's data and not in the client's. Without S there is no score. Chance level of the ranks:
+    ``dirbench.results.statistics.chance.recovery_chance``. Beside it in the details: ``specificity``, the same over
+    attributes that are not missing.
     """
 
     name = "attribute_recovery"

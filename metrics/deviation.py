@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirbench.metrics._profiles import ProfileMetric, profile, released_softmax
+from dirbench.metrics._change_profiles import ProfileMetric, profile, released_softmax
 from dirbench.responses import Responses
 from dirbench.single_metric import HEADLINE, SingleCase
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import entr
 
 from dirbench.errors import Inapplicable
-from dirbench.metrics._profiles import ProfileMetric, profile, released_softmax
+from dirbench.metrics._change_profiles import ProfileMetric, profile, released_softmax
 from dirbench.responses import Responses
 from dirbench.single_metric import HEADLINE, SingleCase
 

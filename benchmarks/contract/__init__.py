@@ -1,4 +1,4 @@
-"""What every generator and every method must do, as checks that the tests and the command line both run."""
+"""What every generator, method and metric must do, as checks that the tests and the command line both run."""
 
 from dirbench.benchmarks.contract.report import Fault, Finding
 

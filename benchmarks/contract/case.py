@@ -45,14 +45,15 @@ class Case:
     """A method class with small settings (its ``test_params``), and what it may need.
 
     Args:
-        ours: of this project, and held to more: trained in full even where ``test_params`` name no ``n_steps``, and
-            a ValueError for weights of NaN is not enough.
+        ours: of this project, and held to more: it says where it comes from and how it does beside random directions,
+            and a ValueError for weights of NaN is not enough.
+        long: trained in full even where ``test_params`` name no ``n_steps``.
 
     ``params`` are the settings of most clauses, ``full`` those that recovery is measured with.
     """
 
-    def __init__(self, cls: type[Method], ours: bool = False) -> None:
-        self.cls, self.ours = cls, ours
+    def __init__(self, cls: type[Method], ours: bool = False, long: bool = False) -> None:
+        self.cls, self.ours, self.long = cls, ours, long
         self._watched: dict[str, Watched] = {}
         sizes = {"n_directions": K, "n_common": 4} if cls.paired else {"n_directions": K}
         self.full = {**sizes, **cls.test_params}

@@ -81,7 +81,7 @@ def own_objective_falls(case: Case) -> None:
 def recovers_planted_factors(case: Case) -> str:
     """Better than random directions by the margin that the class claims, in w and fed with z; or else not better."""
     margin = case.cls.beats_random_by
-    if case.method.steps and "n_steps" not in case.cls.test_params and not case.ours:
+    if case.method.steps and "n_steps" not in case.cls.test_params and not case.long:
         raise NotApplicable(f"not tried, for its training takes {case.cls(**case.full).steps:,} steps: say how many "
                             'are enough here in test_params: ClassVar[dict] = {"n_steps": ...}, or ask for --long')
     gains, said, k = [], [], case.cls(**case.full).n_directions

@@ -31,7 +31,7 @@ HALF = 1_000_000  # numbers from which on a file keeps them in half precision
 
 def check_method(cls: type[Method], long: bool = False) -> list[Finding]:
     """One finding for each clause; ``long`` also trains in full where ``test_params`` say no number of steps."""
-    case = Case(cls, ours=long)
+    case = Case(cls, long=long)
     return run_checks(CLAUSES, lambda: case, NotApplicable, basic=(gives_k_unit_moves_in_a_space_it_names,))
 
 

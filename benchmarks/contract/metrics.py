@@ -206,7 +206,7 @@ def latents_order_does_not_matter(case: MetricCase) -> None:
 # -- what it says ------------------------------------------------------------------------------------------
 def a_perfect_answer_beats_a_useless_one(case: MetricCase) -> str:
     """Under its headline protocol, in the direction that ``higher_is_better`` names."""
-    perfect, useless = _judged(case)
+    perfect, useless = _perfect_and_useless(case)
     said = f"perfect {perfect:.4g}, " + ", ".join(f"{name} {value:.4g}" for name, value in useless.items())
     gains = [_gain(case, perfect, value) for value in useless.values()]
     demand(max(gains) > SAME, f"{said}: {WORDS[PERFECT]}, scores no better than useless answers ({WORDS[IDLE]}; "
@@ -218,10 +218,12 @@ def a_perfect_answer_beats_a_useless_one(case: MetricCase) -> str:
 
 
 def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
-    perfect, useless = _judged(case)
+    perfect, useless = _perfect_and_useless(case)
     copied = case.value(DUPLICATED)
     gains = [_gain(case, perfect, value) for value in useless.values()]
-    if min(gains) < -SAME or max(gains) <= SAME:
+    if max(gains) <= SAME:
+        raise NotApplicable("a perfect answer scores no better than useless ones")
+    if min(gains) < -SAME:
         raise NotApplicable(AMBIGUOUS)
     if copied is None:
         raise NotApplicable(f"it has no score for {WORDS[DUPLICATED]}")
@@ -229,10 +231,10 @@ def a_duplicated_answer_is_no_better(case: MetricCase) -> str:
     demand(_gain(case, perfect, copied) >= -max(0.05 * max(gains), SAME), f"{said}: {WORDS[DUPLICATED]} scores better "
            f"than {WORDS[PERFECT]}; a method could win by repeating itself. If that must be so, say why in "
            "perfect_why_not")
-    return said
+    return said + ", as good as alike" * (_gain(case, perfect, copied) < 0)
 
 
-def _judged(case: MetricCase) -> tuple[float, dict[str, float]]:
+def _perfect_and_useless(case: MetricCase) -> tuple[float, dict[str, float]]:
     """The score of a perfect answer, and those of useless ones. Raises NotApplicable where they say nothing."""
     if case.cls.perfect_why_not:
         raise NotApplicable(case.cls.perfect_why_not)
@@ -291,7 +293,7 @@ OF_GENERATORS = (measures_plain_arrays,)
 
 
 def chance_of(metric: Any, inputs: Any, protocol: str) -> Band:
-    """What an evaluated metric says of chance; NaNs where it has no ``chance``."""
+    """What a generator metric says of chance; NaNs where it has no ``chance``."""
     return metric.chance(inputs, protocol) if hasattr(metric, "chance") else NO_CHANCE
 
 

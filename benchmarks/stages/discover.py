@@ -47,7 +47,7 @@ def _planned(lab: Lab, found: Discovery) -> int:
         return method.images()
     try:
         return method.images_on(*map(lab.generator, found.gans))
-    except (RuntimeError, ValueError):  # discovery will fail of the same, and say why in its own cell
+    except Exception:  # a stranger's code may raise anything; if discovery fails of the same, its own cell says why
         return method.images()
 
 
@@ -75,7 +75,7 @@ def directions(lab: Lab, found: Discovery, progress: Progress = lambda done, tot
                 made = cast(PairedMethod, method).discover_pair(generators[0], generators[1], context)
             else:
                 made = cast(DirectionMethod, method).discover(generators[0], context)
-        for side, one in enumerate(given_back(made, type(method), found.label, generators)):
+        for side, one in enumerate(given_back(made, method, found.label, generators)):
             one.save(folder / f"{side}.safetensors")  # by number: another zoo may call the same GAN otherwise
         return {"images_made": count.images}
 

@@ -9,6 +9,7 @@ from dirbench.benchmarks.stages.latents import evaluation_latents
 from dirbench.checks import place
 from dirbench.directions import Directions
 from dirbench.generator import Generator
+from dirbench.plugins import Method
 
 
 class Misused(ValueError):
@@ -19,9 +20,12 @@ class Misused(ValueError):
         self.place = place(cls)
 
 
-def given_back(found: Any, cls: type, name: str, generators: Sequence[Generator]) -> list[Directions]:
-    """``found`` as a list, if it is Directions for each of ``generators`` that fit its latents. Raises Misused."""
-    many = len(generators) > 1
+def given_back(found: Any, method: Method, name: str, generators: Sequence[Generator]) -> list[Directions]:
+    """``found`` as a list, if it is as many Directions as asked for, for each of ``generators``, that fit its latents.
+
+    Raises Misused.
+    """
+    cls, many = type(method), len(generators) > 1
     function = "discover_pair" if many else "discover"
     sides = list(found) if many and isinstance(found, list | tuple) else [found]
     if len(sides) != len(generators) or not all(isinstance(side, Directions) for side in sides):
@@ -31,6 +35,9 @@ def given_back(found: Any, cls: type, name: str, generators: Sequence[Generator]
                       "space=generator.space)", cls)
     for directions, generator in zip(sides, generators, strict=True):
         _check_fit(directions, cls, name, generator)
+        if len(directions) != method.n_directions:
+            raise Misused(f"{name}: {function} returns {len(directions)} directions, {method.n_directions} were asked "
+                          "for (n_directions): scores of fewer or more cannot be compared", cls)
     return sides
 
 

@@ -338,7 +338,7 @@ def train_gan(name: str, seed: int, out_dir: Path, images: Tensor | Rows, device
         for key, value in trainer.step().items():
             sums[key] = sums[key] + value if key in sums else value
             steps[key] = steps.get(key, 0) + 1
-        bar.update(trainer.config.batch)
+        bar.update(trainer.batch)
         if time.monotonic() - started > save_seconds:
             report()
     if sums:

@@ -22,7 +22,7 @@ from dirbench.benchmarks.training.distributed import Group
 from dirbench.benchmarks.training.export import export_zoo
 from dirbench.benchmarks.training.gan import train_gan
 from dirbench.benchmarks.training.oracles import train_oracle
-from dirbench.benchmarks.training.together import trainer_for
+from dirbench.benchmarks.training.shared_trainer import trainer_for
 from dirbench.oracles.networks.classifier import RESOLUTION, load_oracle
 from dirbench.results.artifacts.locks import Timeout, lock
 

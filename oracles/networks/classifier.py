@@ -1,7 +1,7 @@
 """Attribute classifiers: networks that read attributes off images, and the files they are kept in.
 
 Shipped with the mini zoo, reading 32x32 images: ``scorer`` scores; ``teacher`` supervises methods that need labels
-(InterFaceGAN). They differ in architecture, seed and training images, so that a method that leans on one is not judged
+(InterFaceGAN). They differ in architecture, seed and training images, so that a method that leans on one is not scored
 by itself. Others are trained by ``train-oracle`` and named by their file.
 """
 

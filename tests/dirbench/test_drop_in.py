@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import torch
-from helpers.house import build_house, run_in
+from helpers.project_copy import copy_project, run_in
 from helpers.strangers import write_oracle
 
 METHOD = '''
@@ -214,7 +214,7 @@ FILES = {"methods/dropped.py": METHOD, "metrics/dropped.py": METRIC, "oracles/dr
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """The copy, with those files, and beside the suite the checkpoints and the oracle that it names."""
-    folder = build_house(tmp_path_factory.mktemp("house"), FILES)
+    folder = copy_project(tmp_path_factory.mktemp("house"), FILES)
     beside = folder / "benchmarks" / "suites"
     write_oracle(beside, "any", ("Smiling", "Young", "Eyeglasses"))
     for seed, name in enumerate(("one", "two")):

@@ -114,6 +114,8 @@ WRONG_METRICS = {
         FIRST, FIRST + '\n    higher_is_better = "up"',
         "higher_is_better is 'up', expected True"),
     "a source that is none": (FIRST, FIRST + "\n    source = None", "source is None, expected a text"),
+    "a base class's word among the fields": (FIRST, FIRST + "\n    min_live: int = 2",
+                                             "write `min_live: ClassVar[...] = ...`"),
     "no compute": ("def compute", "def score", "it does not define compute"),
     "a compute without resamples": (", resamples=200", "", "compute cannot be called as compute(inputs, protocol"),
     "an evaluated one that measures nothing": ('"single"', '"generator"', "it does not define images(k, n)"),

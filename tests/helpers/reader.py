@@ -18,7 +18,7 @@ from helpers.image_data import idx_bytes, put, put_ramps, write_celeba
 from helpers.pages import text_of
 from helpers.strangers import write_network, write_oracle
 from helpers.tiny import profile
-from helpers.together import TINY
+from helpers.under_torchrun import TINY
 
 FILES = {"network.pkl": "generators/stylegan2_ada_network.pkl", "client.pkl": "stylegan2_rosinality.pt",
          "rosinality.pt": "stylegan2_rosinality.pt", "biggan.pth": "generators/biggan.pt"}

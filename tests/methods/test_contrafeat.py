@@ -6,8 +6,8 @@ import helpers
 import numpy as np
 import pytest
 import torch
+from helpers.loss_gain import gain
 from helpers.planted import PlantedExtractor, PlantedGenerator
-from helpers.trained import gain
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close

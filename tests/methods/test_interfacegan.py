@@ -72,6 +72,7 @@ def test_layers_choose_the_rows_of_w_plus_that_move(tmp_path):
 
 
 @pytest.mark.parametrize("params, words", [({"selection": 0.7}, "selection=0.7"), ({"selection": 0.0}, "selection=0.0"),
+                                           ({"selection": 1}, "from 2 on"),
                                            ({"n_conditions": "some"}, "n_conditions='some'"),
                                            ({"n_conditions": -1}, "n_conditions=-1"), ({"min_left": 2.0}, "min_left")])
 def test_wrong_settings_are_refused(params, words):

@@ -7,7 +7,7 @@ import helpers
 import numpy as np
 import pytest
 import torch
-from helpers.trained import gain
+from helpers.loss_gain import gain
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close

@@ -150,12 +150,12 @@ class Toy(Generator):
 
 def test_two_training_steps():
     toy = Toy(GOLDEN["step_G_weight_float16"].float()).freeze()
-    directions, judge = ExponentialColumns(8, 8, seeded()), lenet(8, "step_lenet_init__")
+    directions, reconstructor = ExponentialColumns(8, 8, seeded()), lenet(8, "step_lenet_init__")
     directions.load_state_dict({"matrix": GOLDEN["ortho_log_mat_half"]})
-    model, seen = nn.ModuleDict({"directions": directions, "judge": judge}), []
+    model, seen = nn.ModuleDict({"directions": directions, "reconstructor": reconstructor}), []
 
     def loss_at(step):
-        return Voynov(n_directions=8).loss(toy, directions.rows(), judge, GOLDEN["step_z"][step],
+        return Voynov(n_directions=8).loss(toy, directions.rows(), reconstructor, GOLDEN["step_z"][step],
                                            GOLDEN["step_index"][step], spread_shifts(GOLDEN["step_uniform"][step]),
                                            "z", 64)
 
@@ -166,7 +166,7 @@ def test_two_training_steps():
         expected = {key: t for key, t in GOLDEN.items() if key.startswith(f"step{step}_")}
         for key, value in expected.items():
             name = ("directions.matrix" if key.endswith("log_mat_half_after")
-                    else "judge." + key.removeprefix(f"step{step}_lenet_after__"))
+                    else "reconstructor." + key.removeprefix(f"step{step}_lenet_after__"))
             assert_close(seen[step][name], value, rtol=0, atol=tolerance)
         assert len(expected) > 2
 

@@ -97,3 +97,12 @@ def test_a_long_training_is_not_tried_unless_asked_for(tmp_path, capsys):
     assert "recovers planted factors: not tried, for its training takes 10,000,000 steps" in said
     assert "own objective falls: a training puts its `loss_notes`" in said
     assert "resumes to the same answer: a KeyboardInterrupt in the middle" in said
+
+
+def test_asking_for_long_checks_asks_no_more_of_the_class(tmp_path, capsys):
+    """A source that is not said is left out with --long as without: a stranger's method is no method of ours."""
+    file = tmp_path / "mine.py"
+    file.write_text(re.sub(r"    source: .*\n", "", mine()))
+    for more in ([], ["--long"]):
+        assert main(["check-method", str(file), *more]) == 0, capsys.readouterr()
+        assert "left out  says what it is: say in `source`" in capsys.readouterr().out

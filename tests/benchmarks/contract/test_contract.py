@@ -23,7 +23,7 @@ from dirbench.method import DirectionMethod
 from dirbench.plugins import METHODS
 
 pytestmark = pytest.mark.numeric
-CASES = {name: Case(cls, ours=True) for name, cls in METHODS.load_all()[0].items()}
+CASES = {name: Case(cls, ours=True, long=True) for name, cls in METHODS.load_all()[0].items()}
 
 
 @pytest.mark.parametrize("clause", methods.CLAUSES, ids=lambda f: f.__name__)

@@ -150,6 +150,8 @@ from dirbench import DirectionMethod, NotApplicable
 class Fails(DirectionMethod):
     """Always fails."""
     name: ClassVar[str] = "fails"
+    def images_on(self, *generators):
+        raise KeyError("no such layer")  # in the plan, too
     def discover(self, generator, context):
         raise RuntimeError("the sky is green")
 

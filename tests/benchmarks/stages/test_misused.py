@@ -15,6 +15,7 @@ from dirbench.methods.random_directions import RandomDirections
 
 GAN = PlantedGenerator()
 GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
+METHOD = RandomDirections(n_directions=2)
 
 
 @pytest.mark.parametrize(("found", "gans", "words"), [  # ids: every worker must collect the same
@@ -26,16 +27,18 @@ GOOD = Vectors(torch.eye(GAN.latent_dim)[:2], space="z")
     (GOOD, [GAN, GAN], "discover_pair returns 1 of Vectors, expected two Directions"),
     ((GOOD, None), [GAN, GAN], "discover_pair returns 2 of Vectors, NoneType, expected two"),
     ((GOOD, GOOD, GOOD), [GAN, GAN], "discover_pair returns 3 of"),
-], ids=range(8))
+    (GOOD.select([0]), [GAN], "discover returns 1 directions, 2 were asked for"),
+    ((GOOD, Vectors(torch.eye(GAN.latent_dim)[:3], space="z")), [GAN, GAN], "discover_pair returns 3 directions, 2"),
+], ids=range(10))
 def test_what_is_not_directions_of_the_generator_is_refused_in_the_methods_name(found, gans, words):
     with pytest.raises(Misused, match=f"mine.*{words}") as told:
-        given_back(found, RandomDirections, "mine", gans)
+        given_back(found, METHOD, "mine", gans)
     assert told.value.place.startswith("methods/random_directions.py:")
 
 
 def test_what_fits_passes():
-    assert given_back(GOOD, RandomDirections, "mine", [GAN]) == [GOOD]
-    assert given_back((GOOD, GOOD), RandomDirections, "mine", [GAN, GAN]) == [GOOD, GOOD]
+    assert given_back(GOOD, METHOD, "mine", [GAN]) == [GOOD]
+    assert given_back((GOOD, GOOD), METHOD, "mine", [GAN, GAN]) == [GOOD, GOOD]
 
 
 @pytest.mark.parametrize("raises", [False, True])

@@ -13,7 +13,7 @@ import torch
 import yaml
 from helpers import ROOT
 from helpers.image_data import idx_bytes, write_celeba
-from helpers.together import GANS, TINY, train
+from helpers.under_torchrun import GANS, TINY, train
 
 from dirbench.benchmarks.commands import main
 from dirbench.benchmarks.data.attributes import CELEBA_ATTRIBUTES
@@ -58,7 +58,7 @@ def test_the_zoo_is_one_that_suites_load(alone, data):
 @pytest.mark.slow  # three interpreters that import torch
 def test_two_processes_make_the_zoo_of_one(alone, data, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-               str(ROOT / "tests" / "helpers" / "together.py"), str(data), str(tmp_path)]
+               str(ROOT / "tests" / "helpers" / "under_torchrun.py"), str(data), str(tmp_path)]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path})

@@ -15,7 +15,7 @@ FOLDERS = ("benchmarks", "dirbench", "methods", "metrics", "oracles", "results")
 MADE = shutil.ignore_patterns("__pycache__", "runs", "store")
 
 
-def build_house(folder: Path, more: Mapping[str, str]) -> Path:
+def copy_project(folder: Path, more: Mapping[str, str]) -> Path:
     """``folder``, with all that a run needs and with ``more``: {path: text}, none of which is there already."""
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=MADE)
@@ -26,9 +26,9 @@ def build_house(folder: Path, more: Mapping[str, str]) -> Path:
     return folder
 
 
-def run_in(house: Path, *words: str) -> str:
+def run_in(root: Path, *words: str) -> str:
     """What ``run_bench.py`` with these words prints; AssertionError with what it complains of where it fails."""
-    done = subprocess.run([sys.executable, "run_bench.py", *words], cwd=house, text=True, capture_output=True,
-                          env={**os.environ, "DIRBENCH_STORE": str(house / "store"), "PYTHONPATH": ""})
+    done = subprocess.run([sys.executable, "run_bench.py", *words], cwd=root, text=True, capture_output=True,
+                          env={**os.environ, "DIRBENCH_STORE": str(root / "store"), "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
