@@ -198,7 +198,7 @@ def train_density_ratio(reference: Tensor, client: Tensor, loss: str = "kliep", 
 def uniqueness(ratio: DensityRatio, reference: Tensor, client: Tensor) -> Tensor:
     """The loss that makes directions unique, a number: low where edited images are unlikely under the other GAN.
 
-    Mean of column 1 of ``scores`` over the reference's rows plus mean of column 0 over the client's (xGA, end of Sec. 3.2).
+    Mean of column 1 of ``scores`` over the reference's rows plus mean of column 0 over the client's (xGA, Sec. 3.2).
 
     Args:
         reference, client: features [n, F] of EDITED images (not differences) of the directions that are not shared.
