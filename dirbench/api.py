@@ -110,11 +110,19 @@ def run(suite: str | Path, profile: str | Path = "mini", *, out: Path | str | No
     and a warning names the file with the traceback. Cells are computed with one thread each.
 
     Args:
-        suite, profile: names that ``dirbench list`` has, or YAML files.
+        suite: a name that ``dirbench list`` has, or a YAML file.
+        profile: the same, of sizes.
         out: the run's folder; by default ``results/runs/<suite>-<time>``.
-        methods, metrics, seeds: lists, in place of the suite's or the profile's own.
-        pairs, zoo, oracle, teacher, device, store: as the command's options of these names.
+        methods: names, in place of the suite's own; or ``["core"]``, ``["all"]``.
+        metrics: names, in place of the suite's own.
+        seeds: in place of the profile's own.
+        pairs: that paired methods are trained on: "reference" or "all".
+        zoo: other generators of the same names: a zoo's name, folder or YAML file.
+        oracle: what scores: a shipped one's name, a file of ``train-oracle``, or "none".
+        teacher: the oracle that supervised methods learn from.
+        device: "cpu", "cuda", ..., or "auto" for a GPU if there is one.
         workers: processes; by default one a core, and one on a GPU.
+        store: the artifact store's folder; by default $DIRBENCH_STORE, or ``results/store``.
     Raises:
         ValueError: something has no such name, or does not fit; the sentence says what.
 
