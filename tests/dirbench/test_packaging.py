@@ -68,7 +68,8 @@ def test_no_git_is_no_error(monkeypatch):
 def test_a_reference_is_a_file_or_a_shipped_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("celeba_subsets-smoke", "celeba_subsets-smoke.csv"):
-        assert places.reference(places.Path(name)) == ROOT / "results/reference/celeba_subsets-smoke.csv"
+        found = places.reference(places.Path(name))
+        assert found.samefile(ROOT / "dirbench/results/reference/celeba_subsets-smoke.csv")
     for name in ("nothing.csv", "folder/celeba_subsets-smoke.csv"):  # said to be missing where it is read
         assert places.reference(places.Path(name)) == places.Path(name)
     own = tmp_path / "celeba_subsets-smoke.csv"
@@ -108,6 +109,7 @@ def test_the_wheels_check_sees_what_is_left_out_and_what_slipped_in():
     assert added.startswith("dirbench/results/store/1.csv is in x.whl")
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")
 def test_the_source_archive_takes_everything_but_the_folders_that_dirbench_has():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in tracked.splitlines()}
