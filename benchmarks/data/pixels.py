@@ -86,6 +86,9 @@ def _eight_bits(image: Image.Image, kind: str | None, remark: Callable[[str], No
     if image.mode in _UNKNOWN_RANGE:
         raise OSError(f"its pixels are {_UNKNOWN_RANGE[image.mode]}, and what is black and white is not known; save it "
                       "with 8 or 16 bits")
+    if image.mode == "1" and hidden is not None:  # not all Pillows know which of the two it is
+        image = image.convert("L")
+        image.info["transparency"] = 255 if hidden else 0
     if image.mode in _ALPHA or hidden is not None:
         whole = image.convert("RGBA")
         if int(np.asarray(whole.getchannel("A")).min()) < 255:

@@ -31,14 +31,19 @@ def lock(path: Path, timeout: float = -1) -> BaseFileLock:
 @lru_cache
 def _has_locks(folder: Path) -> bool:
     probe = folder / f".lock-{uuid.uuid4().hex}"
+    why = "tried with one of our own"
     try:
-        with FileLock(probe, timeout=0):
-            return True
+        with FileLock(probe, timeout=0) as held:
+            if not isinstance(held, SoftFileLock):  # which newer filelocks make of it
+                return True
+    except Timeout:  # nobody else knows its name: an older filelock, which takes every answer for "held by another"
+        pass
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NONE_THERE:
             raise
-        print(f"{folder} is on a file system without locks ({error}): lock files are used instead. If another machine "
-              f"dies while it holds one, delete {folder}/*.lock", file=sys.stderr)
-        return False
+        why = str(error)
     finally:
         probe.unlink(missing_ok=True)
+    print(f"{folder} is on a file system without locks ({why}): lock files are used instead. If another machine dies "
+          f"while it holds one, delete {folder}/*.lock", file=sys.stderr)
+    return False

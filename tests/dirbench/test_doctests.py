@@ -29,8 +29,9 @@ def test_examples_are_true(name):
 
 
 def test_examples_are_looked_for_everywhere():
-    assert set(PACKAGES) == {init.parent.name for init in ROOT.glob("*/__init__.py")}
-    assert {file.relative_to(ROOT).parts[0] for file in FILES} >= set(PACKAGES) - {"methods"}  # those are examples
+    folders = {init.parent.name for init in (ROOT / "dirbench").glob("*/__init__.py")}
+    assert set(PACKAGES) == {"dirbench", *folders}
+    assert {module_name(file).split(".")[1] for file in FILES} >= folders - {"methods"}  # those are examples
 
 
 @pytest.mark.parametrize("name", sorted(set(dirbench.__all__) - NOT_CLASSES))

@@ -45,7 +45,7 @@ def test_stated_defaults_are_the_codes(name):
 def test_profiles_are_as_stated():
     stated = {code(row["method"]): yaml.safe_load("{" + code(row["mini"]) + "}")
               for row in table(sections(PAGE)["Sizes in the profiles"])}
-    profiles = {name: yaml.safe_load((ROOT / f"benchmarks/profiles/{name}.yaml").read_text(encoding="utf-8"))
+    profiles = {name: yaml.safe_load((ROOT / f"dirbench/benchmarks/profiles/{name}.yaml").read_text(encoding="utf-8"))
                 for name in ("mini", "paper")}
     assert stated == profiles["mini"]["methods"]
     assert not profiles["paper"].get("methods")
@@ -99,7 +99,7 @@ def test_quoted_golden_numbers():
 
 
 def test_quoted_means_of_published_tables():
-    with open(ROOT / "results/published/xga_pairwise.csv", encoding="utf-8") as file:
+    with open(ROOT / "dirbench/results/published/xga_pairwise.csv", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["reference"] != row["client"] and row["value"]]
 
     def mean(name: str, method: str) -> float:
@@ -118,7 +118,7 @@ def test_quoted_means_of_published_tables():
 # -- figures of the ablations ------------------------------------------------------------------------------
 def stored(name: str, metric: str, *, protocol: str = "headline") -> dict[str, float]:
     """Method and variant -> mean, from the reference rows of a suite on the mini profile."""
-    with open(ROOT / f"results/reference/{name}-mini.csv", encoding="utf-8") as file:
+    with open(ROOT / f"dirbench/results/reference/{name}-mini.csv", encoding="utf-8") as file:
         return {f"{row['method']}[{row['variant']}]" if row["variant"] else row["method"]: float(row["mean"])
                 for row in csv.DictReader(file) if row["metric"] == metric and row["protocol"] == protocol}
 

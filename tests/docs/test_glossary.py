@@ -30,6 +30,6 @@ def test_entries_are_short_and_there_once():
 
 def test_stages_are_those_that_there_are():
     said = re.findall(r"`(\w+)`", sections(PAGE, 3)["stage"].split("##")[0])
-    stages = {re.search(r'^    kind = "(\w+)"', text, re.M)[1] for path in (ROOT / "benchmarks/stages").glob("*.py")
-              for text in [path.read_text(encoding="utf-8")] if re.search(r'^    kind = "', text, re.M)}
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "dirbench/benchmarks/stages").glob("*.py")]
+    stages = {found[1] for text in texts if (found := re.search(r'^    kind = "(\w+)"', text, re.M))}
     assert set(said) == stages

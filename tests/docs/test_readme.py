@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 from helpers.pages import blocks as blocks_of
+from helpers.pages import in_project
 from helpers.quoted import rounds
 from helpers.tiny import ROOT, arguments
 
@@ -51,7 +52,7 @@ def test_it_is_short():
 
 def test_the_table_of_folders_is_true():
     for folder in re.findall(r"`([\w/]+/)`", CONTRIBUTING.split("## Where things live")[1].split("\n## ")[0]):
-        assert (ROOT / folder).is_dir(), folder
+        assert in_project(folder).is_dir(), folder
 
 
 def test_the_small_table_is_part_of_the_whole():
@@ -65,7 +66,7 @@ def test_the_small_table_is_part_of_the_whole():
 def test_the_whole_table_is_that_of_the_stored_rows():
     """Scores of single GANs, and of pairs where method and table have the same: xGA's, which are with the reference."""
     name = re.search(r"^Stored rows: `(results/reference/[\w-]+\.csv)`$", RESULTS, re.M)[1]
-    stored = pd.read_csv(ROOT / name, keep_default_na=False).query("part == 'clients'")
+    stored = pd.read_csv(in_project(name), keep_default_na=False).query("part == 'clients'")
     means = pd.to_numeric(stored.set_index(["method", "metric", "protocol"])["mean"], errors="coerce").to_dict()
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")]
                         for line in RESULTS.splitlines() if line.startswith("|")]

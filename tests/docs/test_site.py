@@ -3,11 +3,12 @@
 import importlib.util
 import re
 import sys
+from posixpath import normpath
 from types import ModuleType
 
 import pytest
 import yaml
-from helpers.pages import DOCS, PAGES, anchors, name_of, without_blocks
+from helpers.pages import DOCS, PAGES, anchors, in_project, name_of, without_blocks
 from helpers.tiny import ROOT
 
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -32,7 +33,7 @@ def test_every_link_leads_somewhere(page):
     text = without_blocks(page.read_text(encoding="utf-8"))
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
         if not target.startswith("http"):
-            file = page.parent / target if target else page
+            file = in_project(normpath(f"{name_of(page.parent)}/{target}")) if target else page
             assert file.exists(), target
             if anchor:
                 assert anchor in anchors(file.read_text(encoding="utf-8")), f"{target}#{anchor}"

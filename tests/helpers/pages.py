@@ -17,6 +17,11 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+def in_project(path: str) -> Path:
+    """What a page calls ``path``; the folders of an unpacked source archive lie in ``dirbench/``."""
+    return ROOT / path if (ROOT / path).exists() else ROOT / "dirbench" / path
+
+
 def text_of(name: str) -> str:
     """The text of a page of ``docs/``."""
     return (DOCS / name).read_text(encoding="utf-8")

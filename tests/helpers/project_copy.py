@@ -8,17 +8,25 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from helpers import ROOT
 
-FOLDERS = ("benchmarks", "dirbench", "methods", "metrics", "oracles", "results")
-MADE = shutil.ignore_patterns("__pycache__", "runs", "store")
+FOLDERS = ("benchmarks", "methods", "metrics", "oracles", "results")
 
 
-def copy_project(folder: Path, more: Mapping[str, str]) -> Path:
-    """``folder``, with all that a run needs and with ``more``: {path: text}, none of which is there already."""
+def copy_project(folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """``folder``, with the code laid out as in a checkout, whether this is one or an unpacked source archive.
+
+    With ``more``: {path: text}, none of which is there already.
+    """
+    def without(*names):
+        return shutil.ignore_patterns("__pycache__", *names)
+
+    shutil.copytree(ROOT / "dirbench", folder / "dirbench", ignore=without(*FOLDERS))
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=MADE)
+        shutil.copytree(ROOT / "dirbench" / name, folder / name, ignore=without("runs", "store"))
+        (folder / "dirbench" / name).symlink_to(f"../{name}")
     shutil.copy(ROOT / "run_bench.py", folder)
     for path, text in more.items():
         with open(folder / path, "x", encoding="utf-8") as file:

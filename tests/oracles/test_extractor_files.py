@@ -268,7 +268,7 @@ def test_a_suites_mistake_is_named_with_its_line(written, words, tmp_path):
 
 
 def suite_with(extractor: str, folder: Path):
-    source = ROOT / "benchmarks" / "suites" / "celeba_subsets.yaml"
+    source = ROOT / "dirbench" / "benchmarks" / "suites" / "celeba_subsets.yaml"
     lines = source.read_text(encoding="utf-8").splitlines()
     lines = [f"extractor: {extractor}" if line.startswith("extractor:") else line for line in lines]
     (folder / "own.yaml").write_text("\n".join(lines), encoding="utf-8")

@@ -14,6 +14,7 @@ from dirbench.results.settings import read_settings, settings_of
 
 GANS = ("full", "female", "no_hats", "no_glasses")
 METHODS = ("random", "sefa", "latentclr")
+SHIPPED = sorted((ROOT / "dirbench/results/reference").glob("*.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +343,7 @@ def test_a_reference_from_before_control_pairs_is_read_as_clients(tmp_path, good
     assert check(good, read_reference(path), made_up.METRICS, controls=()) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "results" / "reference").glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_stored_reference_has_settings_of_its_own_methods(path):
     reference, settings = read_reference(path), read_settings(path)
     labels = {f"{line.method}[{line.variant}]" if line.variant else line.method for line in reference.itertuples()}

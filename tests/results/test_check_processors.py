@@ -16,7 +16,7 @@ from dirbench.results.settings import read_settings, settings_of
 from dirbench.results.stored_run import read_run
 
 METHODS = ("random", "sefa", "xga")  # nothing drawn but the directions; a closed form; the one that moves most
-REFERENCE = ROOT / "results" / "reference" / "celeba_subsets-smoke.csv"
+REFERENCE = ROOT / "dirbench" / "results" / "reference" / "celeba_subsets-smoke.csv"
 
 
 @pytest.mark.slow

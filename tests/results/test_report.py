@@ -146,7 +146,7 @@ def test_a_suite_says_which_tables_it_wants(tmp_path):
 
 
 def test_an_unknown_table_in_a_suite_is_told_with_its_line_and_the_nearest(tmp_path):
-    text = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "dirbench/benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
     path = tmp_path / "mine.yaml"
     for tables_, words in (("[headline, by_cleint]", 'unknown table "by_cleint". Did you mean "by_client"?'),
                            ("[]", "name at least one, or leave the key out for the default")):
@@ -158,7 +158,7 @@ def test_an_unknown_table_in_a_suite_is_told_with_its_line_and_the_nearest(tmp_p
 
 def test_other_tables_are_no_other_job(tmp_path):
     path = tmp_path / "mine.yaml"
-    text = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "dirbench/benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
     jobs = []
     for more in ("", "tables: [headline]\n"):
         path.write_text(text + more, encoding="utf-8")
@@ -194,8 +194,9 @@ def test_results_name_no_method_metric_or_gan():
     suite = load_suite("celeba_subsets")
     names = {*METHODS.load_all()[0], *METRICS.load_all()[0], *suite.everyone, suite.zoo} - set(COLUMNS)
     found = []
-    for path in sorted((ROOT / "results").rglob("*.py")):
-        if "published" in path.relative_to(ROOT / "results").parts or "runs" in path.relative_to(ROOT).parts:
+    folder = ROOT / "dirbench" / "results"
+    for path in sorted(folder.rglob("*.py")):
+        if {"published", "runs"} & set(path.relative_to(folder).parts):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}

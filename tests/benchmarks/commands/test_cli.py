@@ -160,7 +160,7 @@ def test_an_unwritable_folder_is_a_sentence(tmp_path, capsys):
 
 def test_more_directions_than_a_latent_has_numbers_are_found_in_the_plan(tmp_path, capsys):
     path = tmp_path / "suite.yaml"
-    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    shipped = (ROOT / "dirbench/benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
     for old, new in (("n_directions: 16", "n_directions: 513"),
                      ("methods: core", "methods: [sefa: {n_directions: 600}]")):
         path.write_text(re.sub(f"(?m)^{old}", new, shipped), encoding="utf-8")
@@ -171,7 +171,7 @@ def test_more_directions_than_a_latent_has_numbers_are_found_in_the_plan(tmp_pat
 
 def test_a_variant_can_be_chosen_by_its_id(tmp_path, capsys):
     path = tmp_path / "suite.yaml"
-    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    shipped = (ROOT / "dirbench/benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
     path.write_text(re.sub("(?m)^methods: core.*", "methods: [random, {name: sefa, variant: a}]", shipped))
     args = arguments(tmp_path, "run", "store", "sefa", "--dry-run", "--only", "discover/sefa[[]a]/full/seed0")
     args[args.index("--only") + 1] = "discover/sefa[a]/*"

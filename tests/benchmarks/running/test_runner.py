@@ -232,7 +232,7 @@ def test_an_extractor_that_fails_takes_only_its_own_cells(tmp_path, monkeypatch,
         return features(self, images)
     monkeypatch.setattr(EfficientNetLite0, "features", fails_at_64)
     path = tmp_path / "suite.yaml"
-    shipped = (ROOT / "benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
+    shipped = (ROOT / "dirbench/benchmarks/suites/celeba_subsets.yaml").read_text(encoding="utf-8")
     path.write_text(re.sub(r"(?m)^methods: core.*\n", TWO_EXTRACTORS, shipped), encoding="utf-8")
     args = arguments(tmp_path, "run", "store", "random,xga", "--workers", str(workers), "--suite", str(path))
     assert main(args) == 1

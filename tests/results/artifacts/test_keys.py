@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
 
 import pytest
 from helpers import ROOT, tiny
+from helpers.project_copy import copy_project
 
 DOWNSTREAM = ("responses {}", "scores {} *", "traversals {}", "sheet {}")
 
@@ -67,12 +67,7 @@ CHANGE = [
 def changed(tmp_path_factory):
     """{name of an edit: what it changes}; "" -> all that there is."""
     folder = tmp_path_factory.mktemp("keys")
-    copy = folder / "project"
-    without = shutil.ignore_patterns("__pycache__", "runs", "store", ".*")
-    for name in ("dirbench", "benchmarks", "methods", "metrics", "oracles", "results"):
-        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=without)
-    for name in ("pyproject.toml", "run_bench.py"):
-        shutil.copy(ROOT / name, copy / name)
+    copy = copy_project(folder / "project")
     done = subprocess.run(
         [sys.executable, ROOT / "tests/helpers/keys_after_edits.py", copy, tiny.profile(folder), folder / "store"],
         input=json.dumps([row[:4] for row in (*KEEP, *CHANGE)]), capture_output=True, text=True, cwd=copy,

@@ -22,7 +22,7 @@ GANS = ("full", "female", "male", "no_hats", "no_glasses")
 def lost(rows: pd.DataFrame, status: str, **where: object) -> pd.DataFrame:
     """Rows without the scores where columns equal ``where``."""
     rows = rows.copy()
-    mask = np.logical_and.reduce([rows[column] == value for column, value in where.items()])
+    mask = np.logical_and.reduce([(rows[column] == value).to_numpy(bool) for column, value in where.items()])
     assert mask.any()
     rows.loc[mask, ["value", "ci_low", "ci_high"]] = np.nan
     rows.loc[mask, ["status", "reason"]] = [status, "planted"]
@@ -31,7 +31,7 @@ def lost(rows: pd.DataFrame, status: str, **where: object) -> pd.DataFrame:
 
 def left_out(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
     """``rows`` but those where columns equal ``where``."""
-    return rows[~np.logical_and.reduce([rows[column] == value for column, value in where.items()])]
+    return rows[~np.logical_and.reduce([(rows[column] == value).to_numpy(bool) for column, value in where.items()])]
 
 
 PLANTED = {
