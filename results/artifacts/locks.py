@@ -33,8 +33,9 @@ def _has_locks(folder: Path) -> bool:
     probe = folder / f".lock-{uuid.uuid4().hex}"
     why = "tried with one of our own"
     try:
-        with FileLock(probe, timeout=0) as held:
-            if not isinstance(held, SoftFileLock):  # which newer filelocks make of it
+        tried: BaseFileLock = FileLock(probe, timeout=0)
+        with tried:
+            if not isinstance(tried, SoftFileLock):  # which newer filelocks make of it
                 return True
     except Timeout:  # nobody else knows its name: an older filelock, which takes every answer for "held by another"
         pass
